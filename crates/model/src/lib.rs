@@ -1,0 +1,45 @@
+//! What linkfunnel speaks of: events and their vocabulary, ids and keys, definitions of funnels and
+//! questions about them. Pure: no I/O, no clock, no randomness.
+//!
+//! Start with [`Field`] (one table of all fields) and [`decode`] (the only checked way in).
+
+mod builtin;
+mod event;
+mod fields;
+mod funnel;
+mod json;
+mod keys;
+mod question;
+mod redact;
+mod schema;
+mod window;
+
+pub mod vocab;
+
+pub use builtin::{all as built_in_funnels, find as built_in_funnel};
+pub use event::{Event, Experiment, Value, instant_text};
+pub use fields::{Field, FieldKind, IdKind, Moment, nearest};
+pub use funnel::{
+    Alternative, Condition, Entries, FieldRef, FunnelDefinition, MAX_ALTERNATIVES, MAX_CONDITIONS,
+    MAX_OUTCOMES, MAX_STEPS, MAX_VALUES, Mistake, NamedFunnel, Op, Order, OutcomeDefinition,
+    StepDefinition, Subject, Ties, check_conditions, limit,
+};
+pub use json::{
+    Defaults, EARLIEST_US, MAX_ATTR_KEY_BYTES, MAX_ATTR_TEXT_BYTES, MAX_ATTRS, MAX_EXPERIMENTS,
+    MAX_MESSAGE_BYTES, Refusal, decode,
+};
+pub use keys::{event_key, id_key, root, root_key};
+pub use question::{
+    Breakdown, CheckedQuestion, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Include, Interval,
+    MAX_BUCKETS, MAX_DIMENSIONS, MAX_SEGMENTS, Range, Span, check_dimensions, day_start_us,
+};
+pub use redact::{MAX_REDACTED_CHARS, is_sensitive, looks_sensitive, redact};
+pub use schema::{event_schema, funnel_schema};
+pub use vocab::EventName;
+pub use window::{Length, MAX_LENGTH_US};
+
+/// Tenant of events, keys and questions that name none.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// A clock: µs since the epoch, UTC. Made in `cli`, handed to everybody else.
+pub type Clock = std::sync::Arc<dyn Fn() -> i64 + Send + Sync>;
