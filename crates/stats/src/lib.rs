@@ -1,0 +1,43 @@
+//! The mathematics of answers: intervals of rates and survival. Counts in, numbers or a named null out; never NaN, never
+//! infinity. No dependency on the rest, no I/O.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
+)]
+
+mod survival;
+mod wilson;
+
+pub use survival::{Moment, NotObserved, Survival};
+pub use wilson::wilson;
+
+/// Two-sided 95 % quantile of the standard normal distribution, Φ⁻¹(0.975).
+pub const Z_95: f64 = 1.959_963_984_540_054;
+
+/// An interval of a probability, both ends inside 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// A probability with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The estimate.
+    pub value: f64,
+    /// Its 95 % interval.
+    pub interval: Interval,
+}
+
+/// A count as a float, exact below 2^53.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of subjects are far below 2^53"
+)]
+fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,66 @@
+//! Our numbers beside those of scipy, statsmodels and lifelines. `published/make.py` made the files; their first line names
+//! the versions.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+use linkfunnel_stats::{Moment, Survival, wilson};
+
+fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    file.lines().skip(2).map(|line| line.split(',').collect())
+}
+
+#[track_caller]
+fn close(got: f64, expected: &str, within: f64, what: &str) {
+    let expected: f64 = expected.parse().unwrap();
+    assert!(
+        (got - expected).abs() <= within,
+        "{what}: {got} for {expected}"
+    );
+}
+
+#[test]
+fn wilson_equals_statsmodels_and_scipy() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/wilson.csv")) {
+        let [x, n, low, high] = fields[..] else {
+            panic!("four fields: {fields:?}")
+        };
+        let interval = wilson(x.parse().unwrap(), n.parse().unwrap()).unwrap();
+        close(interval.low, low, 1e-12, &format!("low of {x} of {n}"));
+        close(interval.high, high, 1e-12, &format!("high of {x} of {n}"));
+        seen += 1;
+    }
+    assert!(seen > 50);
+}
+
+#[test]
+fn kaplan_meier_equals_lifelines_and_statsmodels() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/kaplan_meier.csv")) {
+        let [group, _window, moments, at_end, value, low, high, median] = fields[..] else {
+            panic!("eight fields: {fields:?}")
+        };
+        let moments: Vec<Moment> = moments.split(' ').map(moment).collect();
+        let at_end: u64 = at_end.parse().unwrap();
+        let survival = Survival::new(&moments, at_end, at_end);
+        let estimate = survival.converted_by_end().unwrap();
+        close(estimate.value, value, 1e-9, group);
+        close(estimate.interval.low, low, 1e-9, group);
+        close(estimate.interval.high, high, 1e-9, group);
+        assert_eq!(survival.median(), median.parse().ok(), "median of {group}");
+        seen += 1;
+    }
+    assert_eq!(seen, 8);
+}
+
+fn moment(text: &str) -> Moment {
+    let counts: Vec<u64> = text
+        .split(':')
+        .map(|count| count.parse().unwrap())
+        .collect();
+    Moment {
+        time: counts[0],
+        converted: counts[1],
+        censored: counts[2],
+    }
+}
