@@ -1,0 +1,52 @@
+//! What a funnel means, as code: the events of one subject go in, the entry that speaks for it comes out, and tallies of
+//! many entries merge into the numbers of an answer. The rules are those of `semantics.md`; the numbers in the comments
+//! ("rule 14") are its numbers.
+//!
+//! Pure: no I/O, no clock, no randomness, no Arrow. Same rows in, same entry out, whatever the order of arrival inside an
+//! instant, the threads or the batches.
+//!
+//! Start reading at [`speak`], then [`Tally`].
+//!
+//! ```
+//! use linkfunnel_funnel::{Entries, Row, Rules, Scratch, Span, State, StepRule, Tally, Ties, Times, speak};
+//!
+//! let steps = vec![StepRule::required(), StepRule::optional(), StepRule::required()];
+//! let rules = Rules::new(steps, 0, 60_000_000, Ties::AnyOrder, Entries::Cohort)?;
+//! let rows = [Row::step(0, 0), Row::step(5_000_000, 1), Row::step(9_000_000, 2)];
+//! let span = Span { from_us: 0, to_us: 1_000_000, watermark_us: Some(70_000_000) };
+//!
+//! let mut scratch = Scratch::default();
+//! let mut tally = Tally::new(&rules, Times::Kept);
+//! let entry = speak(&rules, &rows, &span, &mut scratch).expect("step 1 is there");
+//! assert_eq!(entry.state, State::Converted);
+//! assert_eq!(entry.time_us(2), Some(9_000_000));
+//! tally.update(&rules, &entry);
+//! assert_eq!(tally.converted, 1);
+//! # Ok::<(), linkfunnel_funnel::Error>(())
+//! ```
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
+)]
+
+mod each;
+mod entry;
+mod follow;
+mod gaps;
+mod histogram;
+mod matching;
+mod optional;
+mod row;
+mod rules;
+mod speak;
+mod tally;
+
+pub use each::{chosen_values, speak_holding};
+pub use entry::{Clock, Entry, Scratch, State};
+pub use follow::{FOLLOW_MOMENTS, Follow, Moment};
+pub use histogram::Histogram;
+pub use row::{NO_VALUE, Row, Span};
+pub use rules::{Entries, Error, MAX_OUTCOMES, MAX_STEPS, Rules, StepRule, Ties};
+pub use speak::{speak, speak_all};
+pub use tally::{StepTally, Tally, Times};
