@@ -1,0 +1,13 @@
+//! Tests over real tables in temporary folders, read through real plans.
+
+mod as_of;
+mod builders;
+mod commits;
+mod compaction;
+mod copying;
+mod delta;
+mod faults;
+mod lab;
+mod scans;
+mod sql;
+mod views;
