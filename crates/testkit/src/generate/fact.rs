@@ -1,0 +1,231 @@
+//! A fact is one logical event as its sender tells it: what, when by the sender's clock, which ids, when it first arrives.
+//! The pen writes facts in true time and applies what the world does to them: clocks, lateness, the cut at the end.
+
+use super::catalog::{INTEGRATIONS, PROVIDERS};
+use super::company::Company;
+use super::config::{GenerateConfig, Ids};
+use super::dice::{Dice, HOUR, MINUTE, SECOND};
+use super::what::What;
+
+/// Who tells an event. Web and sdk share the clock of the company's device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Web,
+    Sdk,
+    Server,
+    Webhook,
+    Mail,
+}
+
+/// Ids an event names, as bits.
+pub(crate) mod ids {
+    pub(crate) const COMPANY: u16 = 1;
+    pub(crate) const USER: u16 = 2;
+    pub(crate) const ANONYMOUS: u16 = 4;
+    pub(crate) const SESSION: u16 = 8;
+    pub(crate) const JOURNEY: u16 = 16;
+    pub(crate) const ATTEMPT: u16 = 32;
+    pub(crate) const CONNECTION: u16 = 64;
+    pub(crate) const INVITE: u16 = 128;
+}
+
+/// One logical event.
+#[derive(Debug, Clone)]
+pub(crate) struct Fact {
+    /// `occurred_at`, by the sender's clock, µs.
+    pub(crate) at_us: i64,
+    /// When its first copy arrives, µs.
+    pub(crate) deliver_us: i64,
+    pub(crate) what: What,
+    pub(crate) sender: Sender,
+    pub(crate) ids: u16,
+    /// Number of the vendor session inside the journey; 0 before the first.
+    pub(crate) attempt: u8,
+    pub(crate) integration: Option<u8>,
+    /// Index into REASONS.
+    pub(crate) reason: Option<u8>,
+    /// Names the category of the journey.
+    pub(crate) category: bool,
+    /// Comes from a robot, whoever the company is.
+    pub(crate) scanner: bool,
+    /// Part of the welcome mail.
+    pub(crate) welcome: bool,
+    /// After a pause: medium and entry point are those of the reminder.
+    pub(crate) resumed: bool,
+    /// Position among the events of its journey or of its company's arrival.
+    pub(crate) ordinal: u16,
+}
+
+/// What all facts of one generator depend on.
+pub(crate) struct World {
+    pub(crate) config: GenerateConfig,
+    /// Index of the integration and its rates, when an incident is asked for.
+    pub(crate) incident: Option<IncidentWindow>,
+    /// Probability that the treatment turns a failing journey into a linked one.
+    pub(crate) rescue: f64,
+}
+
+/// An incident in absolute time.
+pub(crate) struct IncidentWindow {
+    pub(crate) integration: u8,
+    pub(crate) before: f64,
+    pub(crate) during: f64,
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
+}
+
+impl World {
+    /// Linked with it ÷ journeys that chose it, for a choice at this time.
+    pub(crate) fn success(&self, integration: u8, at_us: i64) -> f64 {
+        match &self.incident {
+            Some(incident) if incident.integration == integration => {
+                if (incident.from_us..incident.to_us).contains(&at_us) {
+                    incident.during
+                } else {
+                    incident.before
+                }
+            }
+            _ => INTEGRATIONS[usize::from(integration)].success,
+        }
+    }
+
+    pub(crate) fn troubled(&self, integration: u8, at_us: i64) -> bool {
+        self.incident.as_ref().is_some_and(|incident| {
+            incident.integration == integration
+                && (incident.from_us..incident.to_us).contains(&at_us)
+        })
+    }
+}
+
+/// Writes facts in true time.
+pub(crate) struct Pen<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) company: &'a Company,
+    pub(crate) dice: Dice,
+    /// The true time, µs.
+    pub(crate) now_us: i64,
+    pub(crate) attempt: u8,
+    pub(crate) integration: Option<u8>,
+    pub(crate) category: bool,
+    pub(crate) resumed: bool,
+    pub(crate) facts: &'a mut Vec<Fact>,
+    ordinal: u16,
+    /// When the last choice of an integration arrives, µs.
+    choice_us: i64,
+}
+
+impl<'a> Pen<'a> {
+    pub(crate) fn new(
+        world: &'a World,
+        company: &'a Company,
+        dice: Dice,
+        now_us: i64,
+        facts: &'a mut Vec<Fact>,
+    ) -> Self {
+        Pen {
+            world,
+            company,
+            dice,
+            now_us,
+            attempt: 0,
+            integration: None,
+            category: false,
+            resumed: false,
+            facts,
+            ordinal: 0,
+            choice_us: i64::MIN,
+        }
+    }
+
+    /// Time passes: log-normal around a median.
+    pub(crate) fn wait(&mut self, median_us: i64, sigma: f64) {
+        self.now_us += self.dice.lognormal(median_us, sigma);
+    }
+
+    pub(crate) fn tell(&mut self, what: What, sender: Sender, ids: u16) {
+        self.tell_with(what, sender, ids, |_| {});
+    }
+
+    pub(crate) fn tell_reason(&mut self, what: What, ids: u16, reason: u8) {
+        self.tell_with(what, Sender::Sdk, ids, |fact| fact.reason = Some(reason));
+    }
+
+    /// Adds one fact, unless it arrives after the end of the stream.
+    pub(crate) fn tell_with(
+        &mut self,
+        what: What,
+        sender: Sender,
+        ids: u16,
+        more: impl FnOnce(&mut Fact),
+    ) {
+        let mut fact = Fact {
+            at_us: self.by_clock_of(sender),
+            deliver_us: self.now_us + self.travel(what, sender),
+            what,
+            sender,
+            ids,
+            attempt: self.attempt,
+            integration: self.integration,
+            reason: None,
+            category: self.category,
+            scanner: false,
+            welcome: false,
+            resumed: self.resumed,
+            ordinal: self.ordinal,
+        };
+        more(&mut fact);
+        self.ordinal = self.ordinal.saturating_add(1);
+        let cut_us = self.world.config.end_us.unwrap_or(i64::MAX);
+        if what == What::ProviderSelected {
+            self.choice_us = fact.deliver_us;
+        } else if fact.integration.is_some() && what.linking_step().is_none() {
+            // So that a cut never leaves an integration named by an exit alone: whether it was chosen then were unclear.
+            let first_us = if cut_us == i64::MAX {
+                i64::MIN
+            } else {
+                self.choice_us
+            };
+            fact.deliver_us = fact.deliver_us.max(first_us);
+        }
+        if fact.deliver_us <= cut_us {
+            self.facts.push(fact);
+        }
+    }
+
+    fn by_clock_of(&self, sender: Sender) -> i64 {
+        let (skew_us, grain_us) = match sender {
+            Sender::Web | Sender::Sdk => (self.company.skew_us, self.company.grain_us),
+            Sender::Server => (0, 1),
+            Sender::Mail => (0, SECOND),
+            Sender::Webhook => {
+                let provider = self
+                    .integration
+                    .map_or(0, |i| INTEGRATIONS[usize::from(i)].provider);
+                (0, PROVIDERS[usize::from(provider)].webhook_grain_us)
+            }
+        };
+        (self.now_us + skew_us).div_euclid(grain_us) * grain_us
+    }
+
+    /// The way from the sender to us. In sparse streams the first event of a journey never dawdles: it carries the ids.
+    fn travel(&mut self, what: What, sender: Sender) -> i64 {
+        let dirt = &self.world.config.dirt;
+        let usual = match sender {
+            Sender::Webhook | Sender::Mail => self.dice.lognormal(1_500_000, 0.9),
+            _ => self.dice.lognormal(150_000, 0.8),
+        };
+        let carries_ids = matches!(what, What::JourneyStarted | What::AttemptOpened)
+            && self.world.config.ids == Ids::Sparse;
+        let throw = self.dice.unit();
+        let extra = if carries_ids {
+            0
+        } else if throw < dirt.late {
+            self.dice.between(15 * MINUTE, 28 * HOUR)
+        } else if throw < dirt.late + dirt.out_of_order {
+            self.dice.between(2 * SECOND, 120 * SECOND)
+        } else {
+            0
+        };
+        usual.min(30 * SECOND) + extra
+    }
+}
