@@ -1,0 +1,142 @@
+//! What can go wrong with a question, in words that a client can act on.
+
+use datafusion::error::DataFusionError;
+use linkfunnel_model::Mistake;
+
+/// Why a question was not answered. `code` and `pointer` are stable: clients branch on them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The question itself is wrong: 400 when it cannot be read, 422 when it can but makes no
+    /// sense or is not supported.
+    #[error("{detail}")]
+    Invalid {
+        /// HTTP status that fits: 400 or 422.
+        status: u16,
+        /// Stable word for the kind of mistake, e.g. `unknown_field`.
+        code: &'static str,
+        /// JSON pointer to the culprit in the question, e.g. `/filters/0/field`.
+        pointer: String,
+        /// A sentence for a person.
+        detail: String,
+    },
+    /// The `as_of` token names a view that can no longer be read (410).
+    #[error("{detail}")]
+    Gone {
+        /// Why it is gone.
+        detail: String,
+    },
+    /// The `as_of` token names rows that this process has not read yet (503: ask again shortly).
+    #[error("{detail}")]
+    Behind {
+        /// What is missing.
+        detail: String,
+    },
+    /// The query needs more memory than one query may take (422 `too_large`).
+    #[error("the query needs more memory than the {limit_bytes} bytes one query may take")]
+    TooLarge {
+        /// The limit per query in bytes.
+        limit_bytes: usize,
+        /// What was being allocated.
+        #[source]
+        source: Box<DataFusionError>,
+    },
+    /// The query ran longer than it may (`timeout`).
+    #[error("the query ran longer than the {limit_ms} ms it may take")]
+    Timeout {
+        /// The limit in ms.
+        limit_ms: u64,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] linkfunnel_store::Error),
+    /// The engine failed while running a plan.
+    #[error("the query failed while running")]
+    Run(#[source] Box<DataFusionError>),
+    /// A promise between the parts was broken (a bug of ours).
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<Mistake> for Error {
+    /// Syntax of times and zones is 400; the rest can be read and is 422.
+    fn from(mistake: Mistake) -> Error {
+        let Mistake {
+            code,
+            pointer,
+            detail,
+        } = mistake;
+        let status = if matches!(code, "bad_time" | "unknown_timezone") {
+            400
+        } else {
+            422
+        };
+        Error::Invalid {
+            status,
+            code,
+            pointer,
+            detail,
+        }
+    }
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A question that cannot be read (400).
+    pub fn bad(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> Error {
+        Error::Invalid {
+            status: 400,
+            code,
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// A question that can be read and makes no sense or is not supported (422).
+    pub fn refused(
+        code: &'static str,
+        pointer: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Error {
+        Error::Invalid {
+            status: 422,
+            code,
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The HTTP status that fits this error.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::Invalid { status, .. } => *status,
+            Error::Gone { .. } => 410,
+            Error::TooLarge { .. } => 422,
+            Error::Timeout { .. } | Error::Behind { .. } => 503,
+            Error::Store(_) | Error::Run(_) | Error::Internal(_) => 500,
+        }
+    }
+
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Invalid { code, .. } => code,
+            Error::Gone { .. } => "snapshot_gone",
+            Error::Behind { .. } => "snapshot_behind",
+            Error::TooLarge { .. } => "query_too_large",
+            Error::Timeout { .. } => "query_timeout",
+            Error::Store(_) => "store_unavailable",
+            Error::Run(_) | Error::Internal(_) => "internal",
+        }
+    }
+
+    /// JSON pointer to the culprit in the question; empty when the question is not at fault.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Error::Invalid { pointer, .. } => pointer,
+            Error::Gone { .. } | Error::Behind { .. } => "/as_of",
+            _ => "",
+        }
+    }
+}

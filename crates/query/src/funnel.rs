@@ -1,0 +1,186 @@
+//! A funnel question from the wire to its answer.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::TryStreamExt;
+use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
+use linkfunnel_store::ScanRequest;
+
+use crate::answer::{FunnelAnswer, Meta, Warning};
+use crate::engine::{Engine, Run};
+use crate::error::{Error, Result};
+use crate::numbers::Outcome;
+use crate::operator::{Collector, FunnelExec};
+use crate::plan::Plan;
+use crate::report::{Ranked, Reporter, rank};
+
+/// A question, checked and compiled.
+pub(crate) struct Prepared {
+    pub(crate) question: FunnelQuestion,
+    pub(crate) checked: CheckedQuestion,
+    pub(crate) plan: Plan,
+}
+
+impl Engine {
+    /// Answers a funnel question.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with pointer, [`Error::Gone`] for an `as_of` that cannot be read any more,
+    /// [`Error::TooLarge`], [`Error::Timeout`].
+    pub async fn funnel(&self, tenant: &str, question: FunnelQuestion) -> Result<FunnelAnswer> {
+        let checked = question.check()?;
+        let run = self.start(checked.as_of.as_deref()).await?;
+        self.within(self.options().timeout_ms, async {
+            let prepared = self.prepare(&run, tenant, question, checked)?;
+            let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
+            let ranked = rank(&plan, outcome.groups, prepared.checked.segments);
+            let reporter = Reporter {
+                plan: &plan,
+                definition: &prepared.checked.funnel,
+                zone: prepared.checked.span.timezone,
+                times: prepared.checked.times,
+            };
+            let mut meta = self.meta(&run, plan.span.to_us);
+            count(&mut meta, &outcome.counts);
+            warn(&mut meta, &plan, &ranked);
+            Ok(FunnelAnswer {
+                query: executed(&prepared.question, &prepared.checked)?,
+                groups: reporter.groups(&ranked),
+                total: reporter.total(&outcome.total),
+                trend: reporter.trend(&outcome.total.trend),
+                meta,
+            })
+        })
+        .await
+    }
+
+    /// The physical plan of a funnel question, as text.
+    ///
+    /// # Errors
+    /// As [`Engine::funnel`].
+    pub async fn explain(&self, tenant: &str, question: FunnelQuestion) -> Result<String> {
+        let checked = question.check()?;
+        let run = self.start(checked.as_of.as_deref()).await?;
+        let prepared = self.prepare(&run, tenant, question, checked)?;
+        let (physical, _) = self.physical(&run, tenant, Arc::new(prepared.plan)).await?;
+        Ok(displayable(physical.as_ref()).indent(true).to_string())
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        run: &Run,
+        tenant: &str,
+        question: FunnelQuestion,
+        checked: CheckedQuestion,
+    ) -> Result<Prepared> {
+        let names = question
+            .breakdown
+            .as_ref()
+            .map_or(&[][..], |b| b.by.as_slice());
+        let pseudonym = self.options().pseudonym.as_ref();
+        let plan = Plan::new(&checked, names, run.view.watermark_us, tenant, pseudonym)?;
+        Ok(Prepared {
+            question,
+            checked,
+            plan,
+        })
+    }
+
+    /// The scan that a compiled question reads.
+    pub(crate) async fn scan(
+        &self,
+        run: &Run,
+        tenant: &str,
+        plan: &Plan,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let request = ScanRequest {
+            tenant: Some(tenant.to_owned()),
+            columns: plan.columns(),
+            from_us: Some(plan.span.from_us),
+            to_us: Some(plan.last_us().saturating_add(1)),
+            predicate: None,
+            partitions: self.options().target_partitions.max(1),
+            raw: false,
+        };
+        let state = run.session.state();
+        Ok(self.store().scan(&run.view, request, &state).await?)
+    }
+
+    async fn physical(
+        &self,
+        run: &Run,
+        tenant: &str,
+        plan: Arc<Plan>,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<Collector>)> {
+        let scan = self.scan(run, tenant, &plan).await?;
+        let funnel = FunnelExec::new(scan, plan);
+        let collector = funnel.collector();
+        Ok((
+            Arc::new(CoalescePartitionsExec::new(Arc::new(funnel))),
+            collector,
+        ))
+    }
+
+    /// Runs a compiled question over all partitions.
+    pub(crate) async fn run_plan(
+        &self,
+        run: &Run,
+        tenant: &str,
+        plan: Plan,
+    ) -> Result<(Arc<Plan>, Outcome)> {
+        let plan = Arc::new(plan);
+        let (physical, collector) = self.physical(run, tenant, Arc::clone(&plan)).await?;
+        let read = async {
+            let mut progress = execute_stream(physical, run.session.task_ctx())?;
+            while progress.try_next().await?.is_some() {}
+            Ok(())
+        };
+        read.await.map_err(|e| run.error(e))?;
+        let outcome = collector
+            .take()
+            .ok_or_else(|| Error::Internal("the tallies are gone".to_owned()))?;
+        Ok((plan, outcome))
+    }
+}
+
+pub(crate) fn count(meta: &mut Meta, counts: &crate::numbers::Counts) {
+    meta.events_scanned = counts.events_scanned;
+    meta.without_subject = counts.without_subject;
+    meta.without_entry = counts.without_entry;
+    meta.filtered_by_default = counts.filtered_by_default;
+}
+
+fn warn(meta: &mut Meta, plan: &Plan, ranked: &Ranked) {
+    let mut say = |code: &str, detail: &str| {
+        meta.warnings.push(Warning {
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        });
+    };
+    if plan.segments_overlap() {
+        say(
+            "segments_overlap",
+            "a subject counts under every value it chose, so the segments may add up to more than the total",
+        );
+    }
+    if ranked.other.is_some() {
+        say(
+            "segments_beyond_limit",
+            "segments beyond the limit are together under (other)",
+        );
+    }
+}
+
+/// The question with every default filled in.
+fn executed(question: &FunnelQuestion, checked: &CheckedQuestion) -> Result<serde_json::Value> {
+    let broken = |e: serde_json::Error| Error::Internal(e.to_string());
+    let mut query = serde_json::to_value(question).map_err(broken)?;
+    query["funnel"] = serde_json::to_value(&checked.funnel).map_err(broken)?;
+    if let Some(id) = &checked.funnel_id {
+        query["funnel_id"] = id.as_str().into();
+    }
+    Ok(query)
+}

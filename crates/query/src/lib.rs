@@ -1,0 +1,44 @@
+//! Questions to plans to answers. With the store the only crate that knows DataFusion.
+//!
+//! A funnel question is checked (`model`), compiled, and run by one operator over
+//! the store's table order; what a funnel means is `linkfunnel_funnel`'s alone. Its answer is made
+//! of integers until the very end, so the same question of the same view has the same bits whatever
+//! the partitions. Start with [`Engine::funnel`].
+
+mod answer;
+mod columns;
+mod condition;
+mod dead_letters;
+mod engine;
+mod error;
+mod funnel;
+mod judge;
+mod list;
+mod numbers;
+mod operator;
+mod plan;
+mod question;
+mod report;
+mod rows;
+mod shard;
+mod sql;
+mod subjects;
+mod success;
+mod trend;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{
+    DeadLetter, DeadLettersAnswer, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate,
+    StepAnswer, SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin,
+    TimeToConvert, Times, TrendBucket, Warning, null,
+};
+pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
+pub use engine::{Engine, EngineOptions, Pseudonym};
+pub use error::{Error, Result};
+pub use operator::{MAX_CHOICES, MAX_SEGMENTS};
+pub use plan::{BEFORE_CHOICE, NONE, OTHER};
+pub use question::{Level, Show, SubjectsQuestion, SuccessRatesQuestion};
+pub use sql::{DEFAULT_SQL_ROWS, MAX_SQL_BYTES, SqlAnswer, SqlQuestion, TABLES};
+pub use subjects::MAX_SUBJECTS;

@@ -1,0 +1,118 @@
+//! The integers of an answer: per segment, per interval, and what was left out. They merge exactly.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use linkfunnel_funnel::{Entry, State, Tally};
+
+use crate::list::Listing;
+use crate::operator::{MAX_SEGMENTS, SegmentLimit};
+use crate::plan::Plan;
+use crate::trend::bucket_of;
+
+/// Counts of one interval of the trend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BucketCounts {
+    pub(crate) entered: u64,
+    pub(crate) converted: u64,
+    pub(crate) dropped: u64,
+    pub(crate) open: u64,
+    pub(crate) matured_entered: u64,
+    pub(crate) matured_converted: u64,
+}
+
+/// The counts of one segment, or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) tally: Tally,
+    pub(crate) trend: Vec<BucketCounts>,
+}
+
+/// What an answer says about the events it left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) events_scanned: u64,
+    pub(crate) without_subject: u64,
+    pub(crate) without_entry: u64,
+    pub(crate) filtered_by_default: u64,
+}
+
+/// What comes out of one partition, or of all once merged.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) total: Numbers,
+    pub(crate) groups: HashMap<Vec<Arc<str>>, Numbers>,
+    pub(crate) counts: Counts,
+    pub(crate) listing: Listing,
+}
+
+impl Numbers {
+    pub(crate) fn new(plan: &Plan) -> Numbers {
+        Numbers {
+            tally: Tally::new(&plan.rules, plan.times),
+            trend: vec![BucketCounts::default(); plan.buckets.len()],
+        }
+    }
+
+    pub(crate) fn update(&mut self, plan: &Plan, entry: &Entry<'_>) {
+        self.tally.update(&plan.rules, entry);
+        let Some(bucket) = bucket_of(&plan.buckets, entry.clock.us) else {
+            return;
+        };
+        let counts = &mut self.trend[bucket];
+        counts.entered += 1;
+        counts.matured_entered += u64::from(entry.matured);
+        match entry.state {
+            State::Converted => {
+                counts.converted += 1;
+                counts.matured_converted += u64::from(entry.matured);
+            }
+            State::Dropped => counts.dropped += 1,
+            State::Open => counts.open += 1,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Numbers) {
+        self.tally.merge(&other.tally);
+        for (mine, more) in self.trend.iter_mut().zip(&other.trend) {
+            mine.entered += more.entered;
+            mine.converted += more.converted;
+            mine.dropped += more.dropped;
+            mine.open += more.open;
+            mine.matured_entered += more.matured_entered;
+            mine.matured_converted += more.matured_converted;
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn new(plan: &Plan) -> Outcome {
+        Outcome {
+            total: Numbers::new(plan),
+            groups: HashMap::new(),
+            counts: Counts::default(),
+            listing: Listing::default(),
+        }
+    }
+
+    /// Adds what came out of another partition.
+    pub(crate) fn merge(&mut self, other: Outcome) -> Result<(), SegmentLimit> {
+        self.total.merge(&other.total);
+        for (key, numbers) in other.groups {
+            match self.groups.get_mut(&key) {
+                Some(mine) => mine.merge(&numbers),
+                None => drop(self.groups.insert(key, numbers)),
+            }
+        }
+        self.counts.events_scanned += other.counts.events_scanned;
+        self.counts.without_subject += other.counts.without_subject;
+        self.counts.without_entry += other.counts.without_entry;
+        self.counts.filtered_by_default += other.counts.filtered_by_default;
+        self.listing.merge(other.listing);
+        if self.groups.len() > MAX_SEGMENTS {
+            Err(SegmentLimit)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Integers to answers: the only place where floats appear (promise 10).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use linkfunnel_funnel::{Histogram, StepTally, Tally};
+use linkfunnel_model::FunnelDefinition;
+use linkfunnel_stats::{NotObserved, Survival, wilson};
+
+use crate::answer::{
+    Group, Matured, OutcomeCount, Rate, StepAnswer, TimeBin, TimeToConvert, Times, TrendBucket,
+    null,
+};
+use crate::numbers::{BucketCounts, Numbers};
+use crate::plan::{OTHER, Plan};
+use crate::trend;
+
+/// What a report needs to know beside the counts.
+pub(crate) struct Reporter<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) definition: &'a FunnelDefinition,
+    pub(crate) zone: Tz,
+    /// Whether times to convert were asked for.
+    pub(crate) times: bool,
+}
+
+/// Segments that are shown, and those that go into `(other)`.
+pub(crate) struct Ranked {
+    /// Largest first; those with an absent value last.
+    pub(crate) shown: Vec<(Vec<Arc<str>>, Numbers)>,
+    /// The rest together.
+    pub(crate) other: Option<Numbers>,
+}
+
+/// Ranks segments by size, then by name. Segments of absent values stand apart and are not ranked.
+pub(crate) fn rank(plan: &Plan, groups: HashMap<Vec<Arc<str>>, Numbers>, limit: usize) -> Ranked {
+    let absent: Vec<Arc<str>> = (0..plan.breakdown).map(|d| plan.absent(d)).collect();
+    let is_apart = |key: &[Arc<str>]| key.iter().zip(&absent).any(|(label, none)| label == none);
+    let mut all: Vec<(Vec<Arc<str>>, Numbers)> = groups.into_iter().collect();
+    all.sort_by(|(a, x), (b, y)| {
+        let by_size = y.tally.entered.cmp(&x.tally.entered);
+        is_apart(a)
+            .cmp(&is_apart(b))
+            .then(by_size)
+            .then_with(|| a.cmp(b))
+    });
+    let ranked = all.iter().take_while(|(key, _)| !is_apart(key)).count();
+    let mut other: Option<Numbers> = None;
+    for (_, numbers) in all.drain(limit.min(ranked)..ranked) {
+        match other.as_mut() {
+            Some(rest) => rest.merge(&numbers),
+            None => other = Some(numbers),
+        }
+    }
+    Ranked { shown: all, other }
+}
+
+impl Reporter<'_> {
+    /// The segments in words.
+    pub(crate) fn groups(&self, ranked: &Ranked) -> Vec<Group> {
+        let other = vec![Arc::<str>::from(OTHER); self.plan.breakdown];
+        let shown = ranked.shown.iter().map(|(key, numbers)| (key, numbers));
+        let shown = shown.chain(ranked.other.as_ref().map(|numbers| (&other, numbers)));
+        shown
+            .map(|(key, numbers)| self.group(self.key(key), numbers))
+            .collect()
+    }
+
+    /// Dimension → label.
+    pub(crate) fn key(&self, labels: &[Arc<str>]) -> BTreeMap<String, String> {
+        let names = self.plan.dimensions.iter().map(|d| d.name.clone());
+        names
+            .zip(labels.iter().map(|label| label.to_string()))
+            .collect()
+    }
+
+    /// All, without their own trend (it stands beside).
+    pub(crate) fn total(&self, numbers: &Numbers) -> Group {
+        Group {
+            trend: Vec::new(),
+            ..self.group(BTreeMap::new(), numbers)
+        }
+    }
+
+    fn group(&self, key: BTreeMap<String, String>, numbers: &Numbers) -> Group {
+        let tally = &numbers.tally;
+        let survival = survival(tally);
+        Group {
+            key,
+            entered: tally.entered,
+            converted: tally.converted,
+            dropped: tally.dropped,
+            open: tally.open,
+            outcomes: self.outcomes(tally),
+            matured: Matured {
+                entered: tally.matured_entered,
+                converted: tally.matured_converted,
+            },
+            rate: rate(
+                tally.matured_converted,
+                tally.matured_entered,
+                null::NOT_MATURED,
+            ),
+            rate_so_far: so_far(tally.converted, tally.entered),
+            rate_expected: expected(tally, &survival),
+            steps: self.steps(tally),
+            time_to_convert: self.times.then(|| time_to_convert(tally, &survival)),
+            trend: self.trend(&numbers.trend),
+        }
+    }
+
+    fn times(&self, histogram: &Histogram) -> Times {
+        if self.times {
+            return times(histogram);
+        }
+        let code = Some(null::NOT_ASKED_FOR.to_owned());
+        Times {
+            p50: None,
+            p75: None,
+            p90: None,
+            p95: None,
+            code,
+        }
+    }
+
+    fn outcomes(&self, tally: &Tally) -> Vec<OutcomeCount> {
+        let names = self.definition.outcomes.iter().map(|o| o.name.clone());
+        names
+            .zip(&tally.outcomes)
+            .map(|(name, count)| OutcomeCount {
+                name,
+                count: *count,
+            })
+            .collect()
+    }
+
+    fn steps(&self, tally: &Tally) -> Vec<StepAnswer> {
+        let steps = self.definition.steps.iter().zip(&tally.steps).enumerate();
+        steps
+            .map(|(i, (definition, step))| {
+                let previous = self
+                    .plan
+                    .rules
+                    .previous_required(i)
+                    .map(|p| &tally.steps[p]);
+                StepAnswer {
+                    name: definition.name.clone(),
+                    optional: definition.optional,
+                    reached: step.reached,
+                    bypassed: step.bypassed,
+                    dropped: step.dropped,
+                    open: step.open,
+                    matured_reached: step.matured_reached,
+                    rate_from_entry: rate(
+                        step.matured_reached,
+                        tally.matured_entered,
+                        null::NOT_MATURED,
+                    ),
+                    rate_from_previous: rate_from_previous(tally, previous, step),
+                    time_from_entry_ms: self.times(&step.from_entry_us),
+                    time_from_previous_ms: self.times(&step.from_previous_us),
+                }
+            })
+            .collect()
+    }
+
+    /// The trend in words.
+    pub(crate) fn trend(&self, counts: &[BucketCounts]) -> Vec<TrendBucket> {
+        let span = &self.plan.span;
+        let window_us = self.plan.rules.window_us();
+        let one = |(bucket, counts): (&trend::Bucket, &BucketCounts)| {
+            let last_us = bucket.end_us.min(span.to_us).saturating_sub(1);
+            let over_us = last_us.saturating_add(window_us);
+            TrendBucket {
+                start: trend::text(bucket.start_us, self.zone),
+                end: trend::text(bucket.end_us, self.zone),
+                partial: bucket.start_us < span.from_us || bucket.end_us > span.to_us,
+                is_matured: span
+                    .watermark_us
+                    .is_some_and(|watermark| watermark >= over_us),
+                entered: counts.entered,
+                converted: counts.converted,
+                dropped: counts.dropped,
+                open: counts.open,
+                matured: Matured {
+                    entered: counts.matured_entered,
+                    converted: counts.matured_converted,
+                },
+                rate: rate(
+                    counts.matured_converted,
+                    counts.matured_entered,
+                    if counts.entered == 0 {
+                        null::NOBODY_ENTERED
+                    } else {
+                        null::NOT_MATURED
+                    },
+                ),
+                rate_so_far: so_far(counts.converted, counts.entered),
+            }
+        };
+        self.plan.buckets.iter().zip(counts).map(one).collect()
+    }
+}
+
+/// Labels of the shown segments, for the list behind `(other)`.
+pub(crate) fn shown_labels(ranked: &Ranked) -> Vec<Vec<Arc<str>>> {
+    let labels: BTreeSet<&Vec<Arc<str>>> = ranked.shown.iter().map(|(key, _)| key).collect();
+    labels.into_iter().cloned().collect()
+}
+
+fn rate_from_previous(tally: &Tally, previous: Option<&StepTally>, step: &StepTally) -> Rate {
+    match previous {
+        None => rate(
+            step.matured_reached,
+            tally.matured_entered,
+            null::NOT_MATURED,
+        ),
+        Some(previous) => {
+            let nothing = tally.matured_entered == 0;
+            let code = if nothing {
+                null::NOT_MATURED
+            } else {
+                null::NOBODY_REACHED
+            };
+            rate(step.matured_reached, previous.matured_reached, code)
+        }
+    }
+}
+
+/// `part` of `whole` with Wilson's interval; null with `code` when `whole` is 0.
+pub(crate) fn rate(part: u64, whole: u64, code: &str) -> Rate {
+    match wilson(part, whole) {
+        None => Rate::none(code),
+        Some(interval) => Rate {
+            value: Some(share(part, whole)),
+            low: Some(interval.low),
+            high: Some(interval.high),
+            code: None,
+        },
+    }
+}
+
+fn so_far(converted: u64, entered: u64) -> Rate {
+    if entered == 0 {
+        Rate::none(null::NOBODY_ENTERED)
+    } else {
+        Rate::plain(share(converted, entered))
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of subjects are far below 2^53"
+)]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 µs")]
+fn ms(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
+fn survival(tally: &Tally) -> Survival {
+    let moments: Vec<linkfunnel_stats::Moment> = tally
+        .follow
+        .moments()
+        .into_iter()
+        .map(|m| linkfunnel_stats::Moment {
+            time: m.at_us,
+            converted: m.converted,
+            censored: m.censored,
+        })
+        .collect();
+    Survival::new(
+        &moments,
+        tally.follow.followed_to_end(),
+        tally.matured_entered,
+    )
+}
+
+fn expected(tally: &Tally, survival: &Survival) -> Rate {
+    if tally.entered == 0 {
+        return Rate::none(null::NOBODY_ENTERED);
+    }
+    match survival.converted_by_end() {
+        Ok(estimate) => Rate {
+            value: Some(estimate.value),
+            low: Some(estimate.interval.low),
+            high: Some(estimate.interval.high),
+            code: None,
+        },
+        Err(NotObserved) => Rate::none(NotObserved::CODE),
+    }
+}
+
+fn times(histogram: &Histogram) -> Times {
+    let at = |percent| histogram.percentile_us(percent).map(ms);
+    let code = (histogram.count() == 0).then(|| null::NOBODY_REACHED.to_owned());
+    Times {
+        p50: at(50),
+        p75: at(75),
+        p90: at(90),
+        p95: at(95),
+        code,
+    }
+}
+
+fn time_to_convert(tally: &Tally, survival: &Survival) -> TimeToConvert {
+    let empty = Histogram::default();
+    let histogram = tally
+        .steps
+        .last()
+        .map_or(&empty, |last| &last.from_entry_us);
+    let median = survival.median();
+    let bin = |(from, to, count): (u64, u64, u64)| TimeBin {
+        from_ms: ms(from),
+        to_ms: ms(to),
+        count,
+    };
+    TimeToConvert {
+        converted_ms: times(histogram),
+        median_with_open_ms: median.map(ms),
+        code: median.is_none().then(|| null::BELOW_HALF.to_owned()),
+        bins: bins(&histogram.buckets()).into_iter().map(bin).collect(),
+    }
+}
+
+/// Most bars of a histogram of times.
+const MAX_BINS: usize = 40;
+
+/// Joins neighbouring buckets until few enough are left to be drawn.
+fn bins(buckets: &[(u64, u64, u64)]) -> Vec<(u64, u64, u64)> {
+    let together = buckets.len().div_ceil(MAX_BINS).max(1);
+    let join = |run: &[(u64, u64, u64)]| {
+        (
+            run[0].0,
+            run[run.len() - 1].1,
+            run.iter().map(|b| b.2).sum(),
+        )
+    };
+    buckets.chunks(together).map(join).collect()
+}
