@@ -1,0 +1,227 @@
+//! Rows of aligned text: numbers end below each other, what follows them (`±0.7`) starts below each other.
+
+use crate::out::Screen;
+
+/// Blocks an eighth to a whole wide.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+/// Width of a full bar, in columns.
+const BAR: usize = 8;
+/// Space between columns.
+const GAP: usize = 3;
+
+/// A cell: the number, right-aligned, and a remark after it, left-aligned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) main: String,
+    pub(crate) after: String,
+}
+
+impl From<String> for Cell {
+    fn from(main: String) -> Self {
+        Cell {
+            main,
+            after: String::new(),
+        }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(main: &str) -> Self {
+        Cell::from(main.to_owned())
+    }
+}
+
+/// One line of a grid.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Row {
+    /// What stands at the left.
+    pub(crate) label: String,
+    /// A share shown as a bar, where the grid has bars.
+    pub(crate) bar: Option<f64>,
+    /// One cell a column.
+    pub(crate) cells: Vec<Cell>,
+    /// Whether the line stands out.
+    pub(crate) bold: bool,
+}
+
+/// Lines with common columns.
+#[derive(Debug, Default)]
+pub(crate) struct Grid {
+    /// The names of the columns.
+    pub(crate) head: Vec<String>,
+    /// The lines.
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Grid {
+    /// Columns that the widest line takes.
+    pub(crate) fn width(&self) -> usize {
+        let columns: usize = self
+            .columns()
+            .iter()
+            .map(|(main, after)| GAP + main + after)
+            .sum();
+        self.label_width() + self.bar_width() + columns
+    }
+
+    /// Appends the lines to `out`, no trailing blanks.
+    pub(crate) fn draw(&self, screen: Screen, out: &mut String) {
+        let (label_width, columns) = (self.label_width(), self.columns());
+        let lead = label_width + self.bar_width();
+        if self.head.iter().any(|name| !name.is_empty()) {
+            let mut line = " ".repeat(lead);
+            for ((main, after), name) in columns.iter().zip(&self.head) {
+                line += &" ".repeat(GAP);
+                line += &pad_left(name, *main);
+                line += &" ".repeat(*after);
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        for row in &self.rows {
+            let mut line = pad_right(&row.label, label_width);
+            if self.has_bars() {
+                line += "  ";
+                line += &pad_right(&row.bar.map_or(String::new(), bar), BAR);
+            }
+            for ((main, after), cell) in columns.iter().zip(&row.cells) {
+                line += &" ".repeat(GAP);
+                line += &pad_left(&cell.main, *main);
+                line += &pad_right(&cell.after, *after);
+            }
+            let line = line.trim_end();
+            out.push_str(&if row.bold {
+                screen.bold(line)
+            } else {
+                line.to_owned()
+            });
+            out.push('\n');
+        }
+    }
+
+    fn label_width(&self) -> usize {
+        self.rows
+            .iter()
+            .map(|row| len(&row.label))
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn has_bars(&self) -> bool {
+        self.rows.iter().any(|row| row.bar.is_some())
+    }
+
+    fn bar_width(&self) -> usize {
+        if self.has_bars() { BAR + 2 } else { 0 }
+    }
+
+    /// Per column the width of the numbers and of the remarks.
+    fn columns(&self) -> Vec<(usize, usize)> {
+        let mut widths: Vec<(usize, usize)> = self.head.iter().map(|name| (len(name), 0)).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(&row.cells) {
+                width.0 = width.0.max(len(&cell.main));
+                width.1 = width.1.max(len(&cell.after));
+            }
+        }
+        widths
+    }
+}
+
+/// A share as a bar of eight columns, in steps of an eighth of one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 64"
+)]
+pub(crate) fn bar(share: f64) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+/// Columns a text takes.
+pub(crate) fn len(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A text from the data, without anything that could steer the terminal, at most `max` columns.
+pub(crate) fn tame(text: &str, max: usize) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect();
+    if len(&plain) <= max {
+        return plain;
+    }
+    plain
+        .chars()
+        .take(max.saturating_sub(1))
+        .chain(['…'])
+        .collect()
+}
+
+fn pad_left(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(len(text))) + text
+}
+
+fn pad_right(text: &str, width: usize) -> String {
+    text.to_owned() + &" ".repeat(width.saturating_sub(len(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_grow_by_eighths() {
+        for (share, text) in [
+            (1.0, "████████"),
+            (0.889, "███████▏"),
+            (0.0, ""),
+            (0.01, "▏"),
+            (7.0, "████████"),
+        ] {
+            assert_eq!(bar(share), text, "{share}");
+        }
+    }
+
+    #[test]
+    fn numbers_end_below_each_other_and_remarks_start_below_each_other() {
+        let cell = |main: &str, after: &str| Cell {
+            main: main.into(),
+            after: after.into(),
+        };
+        let row = |label: &str, cell: Cell| Row {
+            label: label.into(),
+            cells: vec![cell, "x".into()],
+            ..Row::default()
+        };
+        let grid = Grid {
+            head: vec!["all".into(), "b".into()],
+            rows: vec![
+                row("entered", cell("14 402", "")),
+                row("Linked", cell("71.4 %", " ±0.7")),
+            ],
+        };
+        let mut out = String::new();
+        grid.draw(
+            Screen {
+                width: 80,
+                colour: false,
+                terminal: false,
+            },
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            "             all        b\nentered   14 402        x\nLinked    71.4 % ±0.7   x\n"
+        );
+        assert_eq!(grid.width(), 25);
+    }
+
+    #[test]
+    fn texts_from_the_data_cannot_steer_the_terminal() {
+        assert_eq!(tame("a\u{1b}[2Jb", 20), "a·[2Jb");
+        assert_eq!(tame("a very long name", 6), "a ver…");
+    }
+}

@@ -1,0 +1,315 @@
+//! `linkfunnel query`: a question about a funnel, asked of a running server or of a data folder.
+
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use clap::Args;
+use linkfunnel_model::{
+    Breakdown, Condition, FunnelDefinition, FunnelQuestion, FunnelRef, Include, Interval, Op,
+    Range, built_in_funnel, instant_text,
+};
+use linkfunnel_query::FunnelAnswer;
+
+use crate::client::{Client, DEFAULT_URL};
+use crate::failure::{Doing, Failure, Result};
+use crate::folder::DataFolder;
+use crate::out::{self, Screen};
+use crate::table::{self, Frame};
+use crate::{clock, sheet};
+
+/// How far back a question looks when it says nothing about time.
+const DEFAULT_LAST: &str = "30d";
+const DAY_US: i64 = 86_400_000_000;
+
+/// Ask how many subjects get through a funnel, and where the others stop
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  linkfunnel query linking --by category --last 7d
+  linkfunnel query linking --by integration --filter category=accounting --trend week
+  linkfunnel query my_funnel.json --by attrs.platform --from 2026-10-01 --to 2026-11-01
+
+FUNNEL is a built-in funnel (linking, linking_7d, linking_from_choice, first_link) or a JSON file with a
+definition as in schemas/funnel.schema.json. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
+pub(crate) struct QueryArgs {
+    /// A built-in funnel, or a JSON file with a definition
+    funnel: String,
+    /// Break down by these fields, comma-separated: category, integration, surface, attrs.NAME, …
+    #[arg(long, value_delimiter = ',', value_name = "FIELDS")]
+    by: Vec<String>,
+    /// Look at entries of the last hours, days or weeks: 12h, 7d, 4w [default: 30d]
+    #[arg(long, value_name = "LENGTH", conflicts_with_all = ["from", "to"])]
+    last: Option<String>,
+    /// First date or instant: 2026-10-01, 2026-10-01T00:00:00Z
+    #[arg(long, value_name = "WHEN", requires = "to")]
+    from: Option<String>,
+    /// First date or instant after
+    #[arg(long, value_name = "WHEN", requires = "from")]
+    to: Option<String>,
+    /// Only subjects with this value: category=accounting, surface=hosted_page,embedded_sdk, country!=FR (may be repeated)
+    #[arg(long, value_name = "FIELD=VALUE")]
+    filter: Vec<String>,
+    /// Show how it went over time
+    #[arg(long, value_name = "INTERVAL", value_parser = ["hour", "day", "week", "month"])]
+    trend: Option<String>,
+    /// The server to ask [default: http://127.0.0.1:8080]
+    #[arg(long, conflicts_with = "data")]
+    url: Option<String>,
+    /// Ask a data folder instead of a server
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Zone of dates, days and weeks [default: this machine's]
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<Tz>,
+    /// The tenant to ask about, where there are several
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Ask of the same state of the data as an earlier answer: its meta.snapshot
+    #[arg(long, value_name = "SNAPSHOT")]
+    as_of: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print the answer as CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+impl QueryArgs {
+    /// Asks and prints.
+    pub(crate) fn run(self) -> Result<()> {
+        let now_us = clock::now_us();
+        let question = self.question(now_us)?;
+        let answer = match &self.data {
+            Some(data) => self.ask_folder(data, question)?,
+            None => self.ask_server(&question)?,
+        };
+        if self.json {
+            out::line(&serde_json::to_string_pretty(&answer)?);
+        } else if self.csv {
+            out::write(&sheet::csv(&answer)?);
+        } else {
+            let title = self.title();
+            let interval = self.trend.as_deref();
+            let frame = Frame {
+                title: &title,
+                interval,
+                now_us,
+                screen: Screen::stdout(),
+            };
+            out::write(&table::render(&answer, &frame));
+        }
+        Ok(())
+    }
+
+    fn ask_server(&self, question: &FunnelQuestion) -> Result<FunnelAnswer> {
+        let client = Client::new(
+            self.url.as_deref().unwrap_or(DEFAULT_URL),
+            self.tenant.as_deref(),
+        );
+        let body = serde_json::to_vec(question)?;
+        let answer = client.post("/funnels/query", "application/json", &body)?;
+        serde_json::from_value(answer).doing(|| format!("reading the answer of {}", client.url()))
+    }
+
+    fn ask_folder(&self, data: &std::path::Path, question: FunnelQuestion) -> Result<FunnelAnswer> {
+        let tenant = self
+            .tenant
+            .as_deref()
+            .unwrap_or(linkfunnel_model::DEFAULT_TENANT);
+        clock::block_on(async {
+            let engine = DataFolder::existing(data)?.engine().await?;
+            engine.funnel(tenant, question).await.map_err(refused)
+        })
+    }
+
+    fn title(&self) -> String {
+        match built_in_funnel(&self.funnel) {
+            Some(funnel) => funnel.name,
+            None => PathBuf::from(&self.funnel).file_stem().map_or_else(
+                || self.funnel.clone(),
+                |stem| stem.to_string_lossy().into_owned(),
+            ),
+        }
+    }
+
+    fn question(&self, now_us: i64) -> Result<FunnelQuestion> {
+        let filters = self
+            .filter
+            .iter()
+            .map(|text| condition(text))
+            .collect::<Result<_>>()?;
+        let interval = self.trend.as_deref().map(|word| match word {
+            "hour" => Interval::Hour,
+            "week" => Interval::Week,
+            "month" => Interval::Month,
+            _ => Interval::Day,
+        });
+        let by = self.by.clone();
+        let limit = linkfunnel_model::DEFAULT_SEGMENTS;
+        Ok(FunnelQuestion {
+            funnel: funnel(&self.funnel)?,
+            range: self.range(now_us)?,
+            filters,
+            breakdown: (!by.is_empty()).then_some(Breakdown { by, limit }),
+            interval,
+            include: vec![Include::TimeToConvert],
+            as_of: self.as_of.clone(),
+        })
+    }
+
+    fn range(&self, now_us: i64) -> Result<Range> {
+        let timezone = self.timezone.unwrap_or_else(clock::system_zone).to_string();
+        if let (Some(from), Some(to)) = (&self.from, &self.to) {
+            return Ok(Range {
+                from: from.clone(),
+                to: to.clone(),
+                timezone,
+            });
+        }
+        let last_us = length_us(self.last.as_deref().unwrap_or(DEFAULT_LAST))?;
+        Ok(Range {
+            from: instant_text(now_us - last_us),
+            to: instant_text(now_us),
+            timezone,
+        })
+    }
+}
+
+/// A question's refusal, with the place in the question.
+pub(crate) fn refused(error: linkfunnel_query::Error) -> Failure {
+    let pointer = error.pointer().to_owned();
+    let failure = Failure::from(error);
+    if pointer.is_empty() {
+        failure
+    } else {
+        Failure::new(format!("{failure} (at {pointer})"))
+    }
+}
+
+fn funnel(name: &str) -> Result<FunnelRef> {
+    if !name.ends_with(".json") {
+        return Ok(FunnelRef::Id(name.to_owned()));
+    }
+    let text = std::fs::read_to_string(name).doing(|| format!("reading {name}"))?;
+    let definition: FunnelDefinition = serde_json::from_str(&text).map_err(|error| {
+        Failure::new(format!("{name} is no funnel's definition: {error}"))
+            .mend("schemas/funnel.schema.json says what one holds")
+    })?;
+    Ok(FunnelRef::Definition(Box::new(definition)))
+}
+
+/// `7d`, `12h`, `4w`, `90m` in µs.
+fn length_us(text: &str) -> Result<i64> {
+    let wrong = || {
+        Failure::usage(format!("{text} is no length of time"))
+            .mend("write hours, days or weeks, such as 12h, 7d, 4w")
+    };
+    let unit_us = match text.chars().last().ok_or_else(wrong)? {
+        'w' => 7 * DAY_US,
+        'd' => DAY_US,
+        'h' => DAY_US / 24,
+        'm' => DAY_US / 1_440,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let us = number
+        .checked_mul(unit_us)
+        .filter(|us| (1..=linkfunnel_model::MAX_LENGTH_US).contains(us));
+    us.ok_or_else(wrong)
+}
+
+/// `field=value`, `field=a,b`, `field!=value`, `field>=3`, … as a condition.
+fn condition(text: &str) -> Result<Condition> {
+    let wrong = || {
+        Failure::usage(format!(
+            "--filter {text}: a field, a sign and a value are expected"
+        ))
+        .mend("for instance --filter category=accounting")
+    };
+    let at = text
+        .find(['=', '!', '<', '>'])
+        .filter(|at| *at > 0)
+        .ok_or_else(wrong)?;
+    let (field, rest) = text.split_at(at);
+    let signs = [
+        ("!=", Op::Ne),
+        ("<=", Op::Lte),
+        (">=", Op::Gte),
+        ("=", Op::Eq),
+        ("<", Op::Lt),
+        (">", Op::Gt),
+    ];
+    let (op, value) = signs
+        .into_iter()
+        .find_map(|(sign, op)| rest.strip_prefix(sign).map(|value| (op, value)))
+        .filter(|(_, value)| !value.is_empty())
+        .ok_or_else(wrong)?;
+    let (op, value) = match (op, value.contains(',')) {
+        (Op::Eq, true) => (Op::In, values(value)),
+        (Op::Ne, true) => (Op::NotIn, values(value)),
+        (Op::Lt | Op::Lte | Op::Gt | Op::Gte, _) => (
+            op,
+            serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+        ),
+        (op, _) => (op, typed(field, value)),
+    };
+    Ok(Condition {
+        field: field.trim().to_owned(),
+        op,
+        value,
+    })
+}
+
+fn values(list: &str) -> serde_json::Value {
+    list.split(',').map(str::trim).collect()
+}
+
+/// `true` and numbers stand for themselves only where the field holds such.
+fn typed(field: &str, value: &str) -> serde_json::Value {
+    use linkfunnel_model::FieldKind;
+    match linkfunnel_model::Field::parse(field.trim()).map(linkfunnel_model::Field::kind) {
+        Some(FieldKind::Bool | FieldKind::Int { .. }) => {
+            serde_json::from_str(value).unwrap_or_else(|_| value.into())
+        }
+        _ => value.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_as_they_are_spoken() {
+        let cases = [
+            ("category=accounting", "category", Op::Eq, r#""accounting""#),
+            ("surface=a,b", "surface", Op::In, r#"["a","b"]"#),
+            ("country!=FR", "country", Op::Ne, r#""FR""#),
+            ("attrs.code=007", "attrs.code", Op::Eq, r#""007""#),
+            ("account_count>=3", "account_count", Op::Gte, "3"),
+            ("sca.required=true", "sca.required", Op::Eq, "true"),
+        ];
+        for (text, field, op, value) in cases {
+            let condition = condition(text).unwrap();
+            assert_eq!(
+                (condition.field.as_str(), condition.op),
+                (field, op),
+                "{text}"
+            );
+            assert_eq!(condition.value.to_string(), value, "{text}");
+        }
+        for text in ["category", "=x", "category=", ""] {
+            assert!(condition(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_hours_days_and_weeks() {
+        for (text, us) in [("7d", 7 * DAY_US), ("12h", DAY_US / 2), ("4w", 28 * DAY_US)] {
+            assert_eq!(length_us(text).unwrap(), us, "{text}");
+        }
+        for text in ["", "7", "d", "0d", "-1d", "7 months", "99999999999999d"] {
+            assert!(length_us(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A funnel's answer as a person reads it: segments as columns while they fit, else as lines.
+//!
+//! Only what the answer holds is shown: a null rate is a dash, and the line below says why.
+
+mod segments;
+mod trend;
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use linkfunnel_model::Length;
+use linkfunnel_query::{FunnelAnswer, Meta};
+use serde_json::Value as Json;
+
+use crate::grid::tame;
+use crate::out::Screen;
+use crate::words;
+
+/// Longest name of a segment or step shown, in columns.
+const MAX_NAME: usize = 28;
+/// What stands for a number that the answer does not have.
+const UNKNOWN: &str = "–";
+
+/// What the answer itself does not say.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame<'a> {
+    /// The funnel as the user called it.
+    pub(crate) title: &'a str,
+    /// The interval of the trend, when one was asked for.
+    pub(crate) interval: Option<&'a str>,
+    /// Now, µs since the epoch.
+    pub(crate) now_us: i64,
+    /// Where it is shown.
+    pub(crate) screen: Screen,
+}
+
+/// The whole text, ending in a line end.
+pub(crate) fn render(answer: &FunnelAnswer, frame: &Frame<'_>) -> String {
+    let asked = Asked::of(&answer.query);
+    let mut out = head(answer, &asked, frame);
+    out.push('\n');
+    if answer.total.entered == 0 {
+        out.push_str("Nobody entered in this time.\n");
+    } else {
+        let rates = answer.total.matured.entered > 0;
+        out.push_str(&segments::by_segment(answer, &asked, rates, frame.screen));
+        if !answer.trend.is_empty() {
+            out.push('\n');
+            out.push_str(&trend::trend(answer, &asked, frame));
+        }
+    }
+    let remarks = remarks(answer);
+    if !remarks.is_empty() {
+        out.push('\n');
+    }
+    for remark in remarks {
+        out.push_str(&fold(&remark, frame.screen));
+    }
+    out
+}
+
+/// The question as the server executed it, as far as it is shown.
+struct Asked {
+    subject: String,
+    window: Option<String>,
+    zone: Tz,
+    range_us: Option<(i64, i64)>,
+    filters: Vec<String>,
+    default_population: bool,
+}
+
+impl Asked {
+    fn of(query: &Json) -> Self {
+        let text = |pointer: &str| query.pointer(pointer).and_then(Json::as_str);
+        let zone = text("/range/timezone")
+            .and_then(|z| z.parse().ok())
+            .unwrap_or(Tz::UTC);
+        let instant = |pointer: &str| text(pointer).and_then(|t| instant_us(t, zone));
+        let filters: &[Json] = query
+            .get("filters")
+            .and_then(Json::as_array)
+            .map_or(&[], |f| f);
+        let on = |field: &str| filters.iter().any(|f| f["field"] == field);
+        let window = text("/funnel/window").and_then(|w| Length::try_from(w.to_owned()).ok());
+        Asked {
+            subject: text("/funnel/subject")
+                .unwrap_or("subject")
+                .replace('_', " "),
+            window: window.map(|w| words::window_us(w.us())),
+            zone,
+            range_us: instant("/range/from").zip(instant("/range/to")),
+            default_population: !on("environment") && !on("traffic"),
+            filters: filters.iter().map(filter_text).collect(),
+        }
+    }
+}
+
+fn instant_us(text: &str, zone: Tz) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
+    }
+    let midnight = text
+        .parse::<chrono::NaiveDate>()
+        .ok()?
+        .and_hms_opt(0, 0, 0)?;
+    Some(
+        midnight
+            .and_local_timezone(zone)
+            .earliest()?
+            .timestamp_micros(),
+    )
+}
+
+fn filter_text(filter: &Json) -> String {
+    let word = |value: &Json| match value {
+        Json::String(text) => tame(text, MAX_NAME),
+        Json::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned))
+                .collect();
+            tame(&items.join(", "), 2 * MAX_NAME)
+        }
+        other => other.to_string(),
+    };
+    let op = match filter["op"].as_str().unwrap_or("") {
+        "eq" | "in" => "=",
+        "ne" | "not_in" => "≠",
+        "lt" => "<",
+        "lte" => "≤",
+        "gt" => ">",
+        "gte" => "≥",
+        other => other,
+    };
+    let field = filter["field"].as_str().unwrap_or("");
+    match &filter["value"] {
+        Json::Null => format!("{field} {op}"),
+        value => format!("{field} {op} {}", word(value)),
+    }
+}
+
+fn head(answer: &FunnelAnswer, asked: &Asked, frame: &Frame<'_>) -> String {
+    let mut parts = vec![frame.screen.bold(&title(frame.title))];
+    if let Some((from, to)) = asked.range_us {
+        let days = words::days(from, to, asked.zone);
+        parts.push(format!(
+            "{}s entered {days} ({})",
+            asked.subject, asked.zone
+        ));
+    }
+    if let Some(window) = &asked.window {
+        parts.push(format!("window {window}"));
+    }
+    if asked.default_population {
+        parts.push("live, human".into());
+    }
+    parts.extend(asked.filters.iter().cloned());
+    let mut text = format!(
+        "{}    {}\n",
+        parts.join(" · "),
+        complete(&answer.meta, asked, frame)
+    );
+    if answer.total.entered > 0 {
+        let window = asked.window.as_deref().unwrap_or("window");
+        let matured = answer.total.matured.entered;
+        text += &match matured {
+            0 => format!("Nobody's {window} are over yet, so there are no rates: counts so far.\n"),
+            n => format!(
+                "Rates over the {} whose {window} are over.\n",
+                words::count(n)
+            ),
+        };
+    }
+    text
+}
+
+fn title(funnel: &str) -> String {
+    let plain = tame(&funnel.replace('_', " "), 2 * MAX_NAME);
+    let mut letters = plain.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().collect::<String>() + letters.as_str()
+    })
+}
+
+fn complete(meta: &Meta, asked: &Asked, frame: &Frame<'_>) -> String {
+    let until = meta
+        .complete_until
+        .as_deref()
+        .and_then(|text| instant_us(text, asked.zone));
+    match (until, asked.range_us) {
+        (None, _) => "nothing has arrived yet".into(),
+        (Some(until), Some((_, to))) if until >= to => "complete".into(),
+        (Some(until), _) => {
+            format!(
+                "complete up to {}",
+                words::moment(until, frame.now_us, asked.zone)
+            )
+        }
+    }
+}
+
+fn remarks(answer: &FunnelAnswer) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if answer.total.steps.iter().any(|step| step.optional) && answer.total.entered > 0 {
+        remarks.push("Steps in brackets are optional: nobody drops out at them.".to_owned());
+    }
+    if answer.total.open > 0 {
+        remarks.push("\"Open\" can still convert; it is not dropped.".to_owned());
+    }
+    let meta = &answer.meta;
+    let left_out: Vec<String> = [
+        (meta.filtered_by_default, "event", "not live or not human"),
+        (
+            meta.without_subject,
+            "event",
+            "without the id that is counted",
+        ),
+        (meta.without_entry, "subject", "without the first step"),
+    ]
+    .into_iter()
+    .filter(|(n, ..)| *n > 0)
+    .map(|(n, noun, why)| format!("{} {why}", words::counted(n, noun)))
+    .collect();
+    if !left_out.is_empty() {
+        remarks.push(format!("Left out: {}.", left_out.join(" · ")));
+    }
+    remarks.extend(
+        meta.warnings
+            .iter()
+            .map(|warning| sentence(&tame(&warning.detail, 400))),
+    );
+    remarks
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().collect());
+    let stop = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+/// A sentence in as many lines as it needs.
+fn fold(text: &str, screen: Screen) -> String {
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let len = crate::grid::len(word);
+        if width > 0 && width + 1 + len > screen.width {
+            out.push('\n');
+            width = 0;
+        } else if width > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += len;
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! End to end: the built program, as its users meet it. One binary, one module a story.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail at once")]
+
+mod accounting;
+mod brokers;
+mod compare;
+mod first_ten_minutes;
+mod kills;
+mod ledger;
+mod program;
+mod storage;
+mod truth;
