@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""A funnel by category, beside ClickHouse's windowFunnel on the same rows in the same run.
+
+    cargo build --release
+    python3 -m venv /tmp/chdb && /tmp/chdb/bin/pip install -r benches/requirements.txt
+    /tmp/chdb/bin/python benches/funnel.py --events 10000000
+
+Generates the events without dirt (copies are linkfunnel's to drop, windowFunnel cannot), imports them, lets the server compact its table,
+asks it the same question several times over HTTP (its own answer cache does not exist yet, so every run reads), and then has
+benches/clickhouse_funnel.py ask chDB of the very Parquet files. Prints one JSON object: seconds, rows/s, peak memory, ratios.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STEPS = "journey.started,provider.selected,consent.granted,handoff.started,connection.linked"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--start", default="2026-09-01")
+    parser.add_argument("--steps", default=STEPS)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--binary", default=os.path.join(HERE, "../target/release/linkfunnel"))
+    parser.add_argument("--work", help="folder to work in (default: a temporary one, removed at the end)")
+    parser.add_argument("--no-peer", action="store_true", help="leave ClickHouse out")
+    return parser.parse_args()
+
+
+def call(url, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return json.loads(answer.read())
+
+
+def peak_rss_bytes(pid):
+    with open(f"/proc/{pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def prepared(args):
+    """The data folder, filled and compacted; made once for a work folder."""
+    data = os.path.join(args.work, "data")
+    if not os.path.isdir(data):
+        generate = [args.binary, "generate", "--events", str(args.events), "--days", str(args.days), "--start", args.start]
+        generate += ["--dirt", "none", "--out", "-", "--truth", os.path.join(args.work, "truth.json")]
+        events = subprocess.Popen(generate, stdout=subprocess.PIPE)
+        load = [args.binary, "import", "-", "--data", data]
+        subprocess.run(load, stdin=events.stdout, check=True, stdout=sys.stderr)
+        events.wait()
+    return data
+
+
+class Server:
+    def __init__(self, args, data):
+        config = os.path.join(args.work, "linkfunnel.toml")
+        with open(config, "w") as file:
+            file.write(f'[server]\nlisten = "127.0.0.1:0"\n[storage]\ndata = "{data}"\nmaintain_every_s = 2\n[query]\nmemory_mb = 1500\n')
+        self.log = open(os.path.join(args.work, "server.log"), "w+")
+        self.process = subprocess.Popen([args.binary, "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+        self.url = None
+        while self.url is None:
+            time.sleep(0.2)
+            if self.process.poll() is not None:
+                sys.exit(open(self.log.name).read())
+            words = open(self.log.name).read().split()
+            self.url = next((word.split("/api")[0] for word in words if word.startswith("http://127")), None)
+
+    def settled(self, data):
+        """Waits until compaction has changed nothing for a while."""
+        before, since = None, time.time()
+        while time.time() - since < 15:
+            log = os.path.join(data, "events", "_delta_log")
+            now = sorted(name for name in os.listdir(log)) if os.path.isdir(log) else None
+            if now != before:
+                before, since = now, time.time()
+            time.sleep(1)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+def parquet_files(data):
+    for folder, _, names in os.walk(data):
+        yield from (os.path.join(folder, name) for name in names if name.endswith(".parquet") and "kind=event" in folder)
+
+
+def main():
+    args = arguments()
+    temporary = None if args.work else tempfile.mkdtemp(prefix="linkfunnel-bench-")
+    args.work = args.work or temporary
+    os.makedirs(args.work, exist_ok=True)
+    try:
+        data = prepared(args)
+        first = Server(args, data)
+        first.settled(data)
+        first.end()
+        server = Server(args, data)
+        to = time.strftime("%Y-%m-%d", time.gmtime(time.mktime(time.strptime(args.start, "%Y-%m-%d")) + (args.days + 2) * 86_400))
+        steps = [{"name": step, "event": step} for step in args.steps.split(",")]
+        question = {
+            "funnel": {"steps": steps, "window": "PT24H", "subject": "journey"},
+            "range": {"from": args.start, "to": to},
+            "breakdown": {"by": ["category"]},
+        }
+        runs = []
+        for _ in range(args.runs + 1):
+            begun = time.perf_counter()
+            answer = call(f"{server.url}/api/v1/funnels/query", question)
+            runs.append(time.perf_counter() - begun)
+        peak = peak_rss_bytes(server.process.pid)
+        server.end()
+        files = list(parquet_files(data))
+        scanned = answer["meta"]["events_scanned"]
+        report = {
+            "events_scanned": scanned,
+            "files": len(files),
+            "bytes": sum(map(os.path.getsize, files)),
+            "first_s": round(runs[0], 3),
+            "median_s": round(statistics.median(runs[1:]), 3),
+            "events_per_second": round(scanned / statistics.median(runs[1:])),
+            "peak_rss_bytes": peak,
+            "reached": {g["key"]["category"]: [s["reached"] for s in g["steps"]] for g in answer["groups"]},
+        }
+        if not args.no_peer:
+            peer = [sys.executable, os.path.join(HERE, "clickhouse_funnel.py"), *files, "--steps", args.steps]
+            peer += ["--subject", "journey_id", "--runs", str(args.runs)]
+            told = json.loads(subprocess.run(peer, stdout=subprocess.PIPE, check=True, text=True).stdout)
+            report["peer"] = told
+            for layout in ("files", "mergetree"):
+                report[f"times_faster_than_{layout}"] = round(told[layout]["best_seconds"] / report["median_s"], 2)
+        print(json.dumps(report, indent=2))
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
