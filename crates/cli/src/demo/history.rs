@@ -25,7 +25,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// The file that says what was planned.
 const PLAN_FILE: &str = "demo.json";
 /// Bytes of rows in one commit: the demo is a guest on this machine.
-const COMMIT_BYTES: usize = 24 << 20;
+const COMMIT_BYTES: usize = 12 << 20;
 
 /// What a folder's history is, as written into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

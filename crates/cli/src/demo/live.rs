@@ -26,11 +26,11 @@ const SECOND_US: i64 = 1_000_000;
 const NAP: Duration = Duration::from_millis(20);
 
 /// Traffic from before it is live, so that journeys are under way when it begins.
-const WARM_UP_US: i64 = 300 * SECOND_US;
+const WARM_UP_US: i64 = 120 * SECOND_US;
 /// Events a second up to which the whole warm-up is made; above it is shorter.
 const WARM_RATE: f64 = 500.0;
-/// Over the first minutes after the warm-up a stream has two thirds of its lasting rate (measured): longer journeys come later.
-const YOUNG: f64 = 1.5;
+/// After the warm-up a stream has little more than half its lasting rate (measured): longer journeys come later.
+const YOUNG: f64 = 1.8;
 
 /// Traffic that goes on from a moment: what was delivered before it, then the rest.
 pub(crate) struct Traffic {
@@ -43,7 +43,7 @@ impl Traffic {
     pub(crate) fn new(rate: u32, from_us: i64) -> Result<Self> {
         let run = u64::try_from(from_us / SECOND_US).unwrap_or(0);
         let rate = f64::from(rate);
-        #[expect(clippy::cast_possible_truncation, reason = "at most five minutes")]
+        #[expect(clippy::cast_possible_truncation, reason = "at most two minutes")]
         #[expect(clippy::cast_precision_loss, reason = "exact: below 2^53")]
         let warm_us = (WARM_UP_US as f64 * (WARM_RATE / rate).min(1.0)) as i64;
         let generator = Generator::new(GenerateConfig {

@@ -74,19 +74,12 @@ impl Status {
     /// How it stands now.
     pub(crate) async fn line(&mut self) -> String {
         if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
-            self.linked = self.linked_yesterday().await.or(self.linked);
-            self.asked = Some(Instant::now());
+            self.linked = self.linked_yesterday().await;
+            self.asked = self.linked.map(|_| Instant::now());
         }
         let now_us = clock::now_us();
         let since = |kind: &str| self.metrics.rows.with_label_values(&[kind]).get();
-        let behind = self
-            .store
-            .view()
-            .watermark_us
-            .map_or("–".into(), |watermark_us| {
-                let ms = u64::try_from((now_us - watermark_us).max(0) / 1_000).unwrap_or(0);
-                format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
-            });
+        let behind = behind(self.store.view().watermark_us, now_us);
         format!(
             "{}   queryable {}   behind {behind}   dead letters {}   linked yesterday {}",
             words::moment(now_us, now_us, self.zone),
@@ -115,13 +108,34 @@ impl Status {
             as_of: None,
         };
         let answer = self.engine.funnel(DEFAULT_TENANT, question).await.ok()?;
-        answer.total.rate.value.or(answer.total.rate_so_far.value)
+        // Not every window of yesterday is over: the estimate at their end uses all that was seen so far.
+        answer.total.rate_expected.value.or(answer.total.rate.value)
     }
+}
+
+/// How far the view is behind the clock; a dash before anything is known.
+fn behind(watermark_us: Option<i64>, now_us: i64) -> String {
+    let known = watermark_us.filter(|us| *us >= linkfunnel_model::EARLIEST_US);
+    known.map_or_else(
+        || "–".into(),
+        |us| {
+            let ms = u64::try_from((now_us - us).max(0) / 1_000).unwrap_or(0);
+            format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_far_it_is_behind_is_unknown_before_the_first_look() {
+        let now_us = 1_790_812_800_000_000;
+        assert_eq!(behind(Some(now_us - 340_000), now_us), "0.3 s");
+        assert_eq!(behind(Some(0), now_us), "–");
+        assert_eq!(behind(None, now_us), "–");
+    }
 
     #[test]
     fn the_line_is_rewritten_on_a_terminal_and_plain_elsewhere() {

@@ -10,7 +10,7 @@ use super::{Importing, Progress, hex};
 use crate::failure::Result;
 
 /// Bytes of records in a block, about; a block is held in memory.
-const BLOCK_BYTES: usize = 32 << 20;
+const BLOCK_BYTES: usize = 16 << 20;
 
 /// Imports the records, block by block, in commits of about `commit_bytes`; what became of all of them.
 pub(crate) async fn import_blocks(

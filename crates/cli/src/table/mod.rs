@@ -48,7 +48,7 @@ pub(crate) fn render(answer: &FunnelAnswer, frame: &Frame<'_>) -> String {
             out.push_str(&trend::trend(answer, &asked, frame));
         }
     }
-    let remarks = remarks(answer);
+    let remarks = remarks(answer, &out);
     if !remarks.is_empty() {
         out.push('\n');
     }
@@ -188,6 +188,7 @@ fn complete(meta: &Meta, asked: &Asked, frame: &Frame<'_>) -> String {
         .and_then(|text| instant_us(text, asked.zone));
     match (until, asked.range_us) {
         (None, _) => "nothing has arrived yet".into(),
+        (Some(until), _) if until < linkfunnel_model::EARLIEST_US => "still catching up".into(),
         (Some(until), Some((_, to))) if until >= to => "complete".into(),
         (Some(until), _) => {
             format!(
@@ -198,9 +199,11 @@ fn complete(meta: &Meta, asked: &Asked, frame: &Frame<'_>) -> String {
     }
 }
 
-fn remarks(answer: &FunnelAnswer) -> Vec<String> {
+/// What the reader should know about what is shown.
+fn remarks(answer: &FunnelAnswer, shown: &str) -> Vec<String> {
     let mut remarks = Vec::new();
-    if answer.total.steps.iter().any(|step| step.optional) && answer.total.entered > 0 {
+    let mut optional = answer.total.steps.iter().filter(|step| step.optional);
+    if optional.any(|step| shown.contains(&format!("({})", step.name))) {
         remarks.push("Steps in brackets are optional: nobody drops out at them.".to_owned());
     }
     if answer.total.open > 0 {

@@ -267,8 +267,12 @@ fn a_topic_deleted_and_made_again_under_ingest_is_a_new_generation_and_both_are_
     kafka.create_topic(topic, 2, &[]).unwrap();
     let (mut server, url) = serve(&config(folder.path(), "a", &reads(kafka, topic, "")));
     let mut generations: Vec<Handed> = Vec::new();
-    // More messages than were read, then fewer, then more again: whatever the new ends are, it is noticed.
+    // More messages than were read, then fewer, then more again: whatever the new ends are, it is noticed. Where there are
+    // more the server must not see the topic while it is empty: its old offset exists in the new topic.
     for (generation, messages) in [(1, 40), (2, 150), (3, 10), (4, 60)] {
+        if messages > 10 {
+            server.send("STOP");
+        }
         if generation > 1 {
             kafka.delete_topic(topic).unwrap();
             kafka.create_topic(topic, 2, &[]).unwrap();
@@ -283,6 +287,7 @@ fn a_topic_deleted_and_made_again_under_ingest_is_a_new_generation_and_both_are_
                 }),
             )
             .unwrap();
+        server.send("CONT");
         let handed = all_of(kafka, topic, 2);
         await_committed(&url, &format!("/again#{generation}"), &handed);
         generations.push(handed);
@@ -361,7 +366,7 @@ fn messages_that_retention_took_before_they_were_read_are_named_and_the_rest_goe
     });
     let rows = sql(
         &url,
-        "select _partition p, count(*) n, count(distinct _offset) d, sum(case when _offset between 50 and 79 then 1 else 0 end) lost from events_raw group by 1 order by 1",
+        "select _partition p, count(*) n, count(distinct _offset) d, sum(case when _partition = 0 and _offset between 50 and 79 then 1 else 0 end) lost from events_raw group by 1 order by 1",
     );
     let expected = serde_json::json!([{"p": 0, "n": 120, "d": 120, "lost": 0}, {"p": 1, "n": 150, "d": 150, "lost": 0}]);
     assert_eq!(Json::from(rows), expected);

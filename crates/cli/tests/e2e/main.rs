@@ -5,6 +5,8 @@
 mod accounting;
 mod brokers;
 mod compare;
+mod disk;
+mod documents;
 mod first_ten_minutes;
 mod kills;
 mod ledger;
