@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use linkfunnel_ingest::Vault;
-use linkfunnel_model::IdKind;
 use linkfunnel_query::{Engine, EngineOptions, Pseudonym};
 use linkfunnel_store::{Fault, Location, Store, StoreOptions};
 
@@ -179,9 +178,9 @@ impl DataFolder {
             .doing(|| format!("making the folder {}", spill.display()))?;
         // Ids in questions are written as the table holds them.
         let vault = Arc::clone(vault);
-        let pseudonym: Pseudonym = Arc::new(move |tenant, id| {
+        let pseudonym: Pseudonym = Arc::new(move |tenant, kind, id| {
             vault
-                .look_up(tenant, IdKind::User, id)
+                .look_up(tenant, kind, id)
                 .unwrap_or_else(|_| id.to_owned())
         });
         let options = EngineOptions {

@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use linkfunnel_model::Clock;
+use linkfunnel_model::{Clock, IdKind};
 use linkfunnel_store::{ReadView, SnapshotToken, Store};
 
 use crate::answer::{Meta, Warning};
@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::operator::{ChoiceLimit, SegmentLimit};
 use crate::trend;
 
-/// Replaces an id that is stored under a pseudonym (user and anonymous ids): tenant, id → stored.
-pub type Pseudonym = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
+/// How an id is stored: tenant, kind, id → the pseudonym, or the id itself for kinds kept as they are.
+pub type Pseudonym = Arc<dyn Fn(&str, IdKind, &str) -> String + Send + Sync>;
 
 /// Limits of the engine.
 #[derive(Clone)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use linkfunnel_funnel as funnel;
 use linkfunnel_model::{
-    CheckedQuestion, Entries, Field, FieldRef, FunnelDefinition, IdKind, Moment, Op, Subject, Ties,
+    CheckedQuestion, Entries, Field, FieldKind, FieldRef, FunnelDefinition, IdKind, Moment, Op,
+    Subject, Ties,
 };
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY};
 
@@ -72,10 +73,8 @@ impl Plan {
         tenant: &str,
         pseudonym: Option<&Pseudonym>,
     ) -> Result<Plan> {
-        let rename = |field: Field, text: &str| match pseudonym {
-            Some(pseudonym) if matches!(field, Field::UserId | Field::AnonymousId) => {
-                pseudonym(tenant, text)
-            }
+        let rename = |field: Field, text: &str| match (pseudonym, field.kind()) {
+            (Some(pseudonym), FieldKind::Id(kind)) => pseudonym(tenant, kind, text),
             _ => text.to_owned(),
         };
         let mut dimensions: Vec<Dimension> = Vec::new();
