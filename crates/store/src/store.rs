@@ -315,12 +315,11 @@ impl Live {
         table.tombstones = Arc::default(); // readers need none, and a shared map would be copied
         ReadView {
             version: table.version,
-            watermark_us: self
-                .watermarks
-                .values()
-                .min()
-                .copied()
-                .or(self.import_time_us),
+            // A partition just attached stands at 0: nothing is known of it yet.
+            watermark_us: match self.watermarks.values().min() {
+                Some(least) => Some(*least).filter(|us| *us > 0),
+                None => self.import_time_us,
+            },
             table,
             hot: self.hot.clone(),
             later: Vec::new(),
