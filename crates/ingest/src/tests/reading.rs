@@ -123,7 +123,7 @@ async fn with_little_memory_reading_pauses_and_nothing_is_lost() {
     let (folder, broker) = (tempfile::tempdir().unwrap(), broker(2));
     let handed = produce(
         &broker,
-        (0..3_000u64).map(|i| (i32::try_from(i % 2).unwrap(), Some(event(i)))),
+        (0..600u64).map(|i| (i32::try_from(i % 2).unwrap(), Some(event(i)))),
     )
     .await;
     let mut config = config(&broker);
@@ -133,7 +133,7 @@ async fn with_little_memory_reading_pauses_and_nothing_is_lost() {
         ..config.limits
     };
     let reading = Reading::start(config, open(folder.path()).await);
-    reading.until_committed(&[(0, 1_499), (1, 1_499)]).await;
+    reading.until_committed(&[(0, 299), (1, 299)]).await;
     let (stream, store) = (reading.handle.status().stream, reading.store.clone());
     until("it goes on", || reading.metrics.paused.get() == 0).await;
     reading.stop().await.unwrap();
