@@ -303,6 +303,11 @@ fn readiness(status: &IngestStatus) -> Readiness {
         let events = "events are in memory only: commits fail";
         readiness.not_ready.push(format!("{events}: {error}"));
     }
+    if status.partitions.is_empty() {
+        readiness
+            .behind
+            .push("no partition is attached yet".to_owned());
+    }
     for partition in status
         .partitions
         .iter()
@@ -453,6 +458,7 @@ mod tests {
             ["reading has not begun: waiting for the broker"]
         );
         status.state = ReaderState::Running;
+        assert_eq!(readiness(&status).behind, ["no partition is attached yet"]);
         status.partitions = vec![linkfunnel_ingest::PartitionStatus {
             partition: 1,
             position: Some(5),

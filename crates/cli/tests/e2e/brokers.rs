@@ -169,7 +169,7 @@ fn two_writers_of_one_group_lose_and_double_nothing_while_one_is_killed_and_one_
         check_stored(url, &truth);
         check_truth(url, &truth);
     }
-    assert_eq!(metric(&b_url, "linkfunnel_ingest_lost_ranges_total"), 0.0);
+    assert_eq!(metric(&b_url, "linkfunnel_ingest_lost_ranges_total"), 0);
     let copies = number(
         &a_url,
         "select coalesce(sum(removed_rows), 0) from removed_rows",
@@ -299,7 +299,7 @@ fn a_topic_deleted_and_made_again_under_ingest_is_a_new_generation_and_both_are_
         number(&url, "select count(distinct event_id) from events"),
         2 * (40 + 150 + 10 + 60)
     );
-    assert_eq!(metric(&url, "linkfunnel_ingest_generations_total"), 3.0);
+    assert_eq!(metric(&url, "linkfunnel_ingest_generations_total"), 3);
     let said = server.said();
     let loudly = said.lines().filter(|line| {
         line.contains("ERROR")
@@ -341,8 +341,8 @@ fn messages_that_retention_took_before_they_were_read_are_named_and_the_rest_goe
         status == 503 && why.contains("messages 50 to 79 were gone before they were read"),
         "{why}"
     );
-    assert_eq!(metric(&url, "linkfunnel_ingest_lost_ranges_total"), 1.0);
-    assert_eq!(metric(&url, "linkfunnel_ingest_lost_offsets_total"), 30.0);
+    assert_eq!(metric(&url, "linkfunnel_ingest_lost_ranges_total"), 1);
+    assert_eq!(metric(&url, "linkfunnel_ingest_lost_offsets_total"), 30);
     assert_eq!(
         number(
             &url,
@@ -370,7 +370,7 @@ fn messages_that_retention_took_before_they_were_read_are_named_and_the_rest_goe
     );
     let expected = serde_json::json!([{"p": 0, "n": 120, "d": 120, "lost": 0}, {"p": 1, "n": 150, "d": 150, "lost": 0}]);
     assert_eq!(Json::from(rows), expected);
-    assert_eq!(metric(&url, "linkfunnel_ingest_lost_offsets_total"), 30.0);
+    assert_eq!(metric(&url, "linkfunnel_ingest_lost_offsets_total"), 30);
     until("it has caught up", || {
         (get(&format!("{url}/readyz/caught-up")).0 == 200).then_some(())
     });

@@ -46,15 +46,15 @@ pub(crate) fn number(url: &str, text: &str) -> i64 {
     row.values().next().and_then(Json::as_i64).unwrap_or(0)
 }
 
-/// The sum of a metric over all its series.
-pub(crate) fn metric(url: &str, name: &str) -> f64 {
+/// The sum of a whole-numbered metric over all its series.
+pub(crate) fn metric(url: &str, name: &str) -> i64 {
     let text = get(&format!("{url}/metrics")).1;
     let samples = text.lines().filter(|line| {
         line.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with([' ', '{']))
     });
     samples
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<i64>().ok())
         .sum()
 }
 

@@ -313,7 +313,7 @@ async fn a_commit_that_ends_after_its_topic_was_made_again_takes_nothing_of_the_
         k.create_topic(topic, 1, &[]).unwrap();
         k.produce(topic, messages(0..20)).unwrap();
     };
-    blocking(Box::new(move |k| begin(k))).await;
+    blocking(Box::new(begin)).await;
     let lab = Lab::start(&kafka.bootstrap(), topic).await;
     lab.until_committed(&[(0, 19)].into(), "/late#1").await;
     let gate = Gate::new();

@@ -83,9 +83,11 @@ fn session(shared: &Shared, stream: Stream) -> End {
             "the topic was deleted and made again: a new generation begins with its first message; what was read before stays"
         );
     }
-    shared
-        .status
-        .update(|status| status.stream = stream.name.to_string());
+    shared.status.update(|status| {
+        status.stream = stream.name.to_string();
+        // Those of the session before say nothing about this one.
+        status.partitions.clear();
+    });
     let reader = Arc::new(Reader::new(shared.clone(), stream));
     let consumer = match consumer(&reader) {
         Ok(consumer) => consumer,
