@@ -211,6 +211,9 @@ impl Differences {
     }
 }
 
+/// Picks one of the two counts.
+type Count = fn(&EventsAndRows) -> u64;
+
 /// Whether rows that are copies are all still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Copies {
@@ -497,14 +500,13 @@ impl Comparison<'_> {
         ));
         self.differences
             .eq("linked per day", linked, stored.linked_per_day.clone());
-        let of = |which: fn(&EventsAndRows) -> u64, counts: &BTreeMap<String, EventsAndRows>| {
+        let of = |which: Count, counts: &BTreeMap<String, EventsAndRows>| {
             let pairs = counts
                 .iter()
                 .map(|(name, counts)| (name.clone(), which(counts)));
             pairs.collect::<BTreeMap<String, u64>>()
         };
-        let mut relations: Vec<(&str, fn(&EventsAndRows) -> u64)> =
-            vec![("events", |counts| counts.events)];
+        let mut relations: Vec<(&str, Count)> = vec![("events", |counts| counts.events)];
         if self.copies == Copies::Kept {
             relations.push(("events_raw", |counts| counts.rows));
             let rows = api.count("SELECT count(*) AS n FROM events_raw");

@@ -443,12 +443,12 @@ fn post_until_answered(
 fn while_files_are_imported(seed: u64, dice: &mut StdRng, kills: &mut Kills) {
     const FILES: usize = 3;
     const LINES: usize = 12_000;
-    let mut generator = as_lines(seed + 2, 32_000);
+    let mut generator = as_lines(seed + 2, 38_000);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let log = folder.path().join("log");
     let mut handed: BTreeMap<At, i64> = BTreeMap::new();
-    let mut args = vec!["import".to_owned()];
+    let mut files = Vec::new();
     for number in 1..=FILES {
         let path = folder.path().join(format!("{number}.ndjson"));
         let most = if number == FILES { usize::MAX } else { LINES };
@@ -463,32 +463,36 @@ fn while_files_are_imported(seed: u64, dice: &mut StdRng, kills: &mut Kills) {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        assert!(lines.len() > 11_000, "{}", lines.len());
+        assert!(lines.len() > 10_000, "{}", lines.len());
         handed.insert(
             (format!("import:{hash}"), 0),
             i64::try_from(lines.len()).unwrap(),
         );
         fs::File::create(&path).unwrap().write_all(&text).unwrap();
-        args.push(path.to_str().unwrap().to_owned());
+        files.push(path.to_str().unwrap().to_owned());
     }
-    args.extend(["--data".to_owned(), data.to_str().unwrap().to_owned()]);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let import = |first: usize| {
+        let mut args = vec!["import", "--data", data.to_str().unwrap()];
+        args.extend(files[first..].iter().map(String::as_str));
+        args
+    };
     let mut random = |most: u64| Death::After(Duration::from_millis(dice.random_range(20..most)));
-    // Every file is passed at its 10 000th record and after its commit.
+    // Every file passes the point at its 10 000th record and after its commit. First file to be imported, and the death.
     let plan = [
-        Death::At("during_import", 1),
-        Death::At("before_parquet", 1),
-        random(300),
-        Death::At("after_parquet", 1),
-        Death::At("after_commit", 1),
-        Death::At("during_import", 3),
-        Death::At("before_parquet", 1),
-        Death::At("during_import", 4),
-        Death::At("after_parquet", 1),
-        random(2_000),
+        (0, Death::At("during_import", 1)),
+        (0, Death::At("before_parquet", 1)),
+        (0, random(300)),
+        (0, Death::At("after_parquet", 1)),
+        (0, Death::At("after_commit", 1)),
+        (0, Death::At("during_import", 2)),
+        (1, Death::At("during_import", 1)),
+        (1, Death::At("before_parquet", 1)),
+        (1, Death::At("during_import", 2)),
+        (2, Death::At("after_parquet", 1)),
+        (2, random(2_000)),
     ];
-    for death in plan {
-        if !kills.one(&args, death, &log, |_| {}) {
+    for (first, death) in plan {
+        if !kills.one(&import(first), death, &log, |_| {}) {
             note(&format!("{death:?}: the import had ended"));
             assert!(
                 matches!(death, Death::After(_)),
@@ -496,6 +500,7 @@ fn while_files_are_imported(seed: u64, dice: &mut StdRng, kills: &mut Kills) {
             );
         }
     }
+    let args = import(0);
     let last = crate::program::run_well(&args);
     let again = crate::program::run_well(&args);
     assert_eq!(again.matches(" 0 stored").count(), FILES, "{last}\n{again}");

@@ -149,7 +149,8 @@ impl FunnelBook {
         }
         let rows: Vec<Row> = facts.iter().map(|fact| row(fact)).collect();
         let Some(clock_us) = naive::clock(&rows) else {
-            self.without_entry += 1;
+            // Outcomes and other events alone are no way through the funnel (semantics rule 8).
+            self.without_entry += u64::from(rows.iter().any(|row| row.step.is_some()));
             return;
         };
         let told = naive::tell(self.steps, self.window_us, clock_us, &rows, |_| true);

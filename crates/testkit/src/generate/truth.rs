@@ -108,7 +108,7 @@ pub struct FunnelTruth {
     pub by: BTreeMap<String, BTreeMap<String, Counts>>,
     /// Subjects by UTC day of entry.
     pub by_day: BTreeMap<String, Counts>,
-    /// Subjects with events but without an entry; none: not counted.
+    /// Subjects that did later steps without ever entering; none: not counted.
     pub without_entry: Option<u64>,
 }
 
