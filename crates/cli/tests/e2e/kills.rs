@@ -441,9 +441,10 @@ fn post_until_answered(
 }
 
 fn while_files_are_imported(seed: u64, dice: &mut StdRng, kills: &mut Kills) {
-    const FILES: usize = 3;
-    const LINES: usize = 12_000;
-    let mut generator = as_lines(seed + 2, 38_000);
+    /// A death at a point has a file of its own, so that the point is passed whatever was imported before.
+    const FILES: usize = 9;
+    const LINES: usize = 10_500;
+    let mut generator = as_lines(seed + 2, 100_000);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let log = folder.path().join("log");
@@ -471,36 +472,42 @@ fn while_files_are_imported(seed: u64, dice: &mut StdRng, kills: &mut Kills) {
         fs::File::create(&path).unwrap().write_all(&text).unwrap();
         files.push(path.to_str().unwrap().to_owned());
     }
-    let import = |first: usize| {
+    let import = |files: &[String]| {
         let mut args = vec!["import", "--data", data.to_str().unwrap()];
-        args.extend(files[first..].iter().map(String::as_str));
-        args
+        args.extend(files.iter().map(String::as_str));
+        args.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    let mut random = |most: u64| Death::After(Duration::from_millis(dice.random_range(20..most)));
-    // Every file passes the point at its 10 000th record and after its commit. First file to be imported, and the death.
-    let plan = [
-        (0, Death::At("during_import", 1)),
-        (0, Death::At("before_parquet", 1)),
-        (0, random(300)),
-        (0, Death::At("after_parquet", 1)),
-        (0, Death::At("after_commit", 1)),
-        (0, Death::At("during_import", 2)),
-        (1, Death::At("during_import", 1)),
-        (1, Death::At("before_parquet", 1)),
-        (1, Death::At("during_import", 2)),
-        (2, Death::At("after_parquet", 1)),
-        (2, random(2_000)),
+    // Every file passes `during_import` at its 10 000th record and after its commit.
+    let points = [
+        ("during_import", 1),
+        ("before_parquet", 1),
+        ("after_parquet", 1),
+        ("after_commit", 1),
+        ("during_import", 2),
+        ("during_import", 1),
+        ("before_parquet", 1),
+        ("during_import", 2),
+        ("after_parquet", 1),
     ];
-    for (first, death) in plan {
-        if !kills.one(&import(first), death, &log, |_| {}) {
-            note(&format!("{death:?}: the import had ended"));
-            assert!(
-                matches!(death, Death::After(_)),
-                "{death:?} was never reached"
-            );
+    assert_eq!(points.len(), FILES);
+    for (number, (point, nth)) in points.into_iter().enumerate() {
+        let args = import(&files[number..=number]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let death = Death::At(point, nth);
+        assert!(
+            kills.one(&args, death, &log, |_| {}),
+            "{death:?} was never reached"
+        );
+        if number % 4 == 2 {
+            // Goes on with the files cut off so far, for a while; it may get through them all.
+            let args = import(&files[..=number]);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let death = Death::After(Duration::from_millis(dice.random_range(20..300)));
+            kills.one(&args, death, &log, |_| {});
         }
     }
-    let args = import(0);
+    let args = import(&files);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let last = crate::program::run_well(&args);
     let again = crate::program::run_well(&args);
     assert_eq!(again.matches(" 0 stored").count(), FILES, "{last}\n{again}");
