@@ -1,5 +1,6 @@
 //! `linkfunnel query`: a question about a funnel, asked of a running server or of a data folder.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
@@ -150,7 +151,11 @@ impl QueryArgs {
             funnel: funnel(&self.funnel)?,
             range: self.range(now_us)?,
             filters,
-            breakdown: (!by.is_empty()).then_some(Breakdown { by, limit }),
+            breakdown: (!by.is_empty()).then(|| Breakdown {
+                by,
+                limit,
+                attribution: BTreeMap::new(),
+            }),
             interval,
             include: vec![Include::TimeToConvert],
             as_of: self.as_of.clone(),

@@ -2,9 +2,10 @@
 //! constant, by the clock of its own first entry. So "converted under v" means linked with v, and a failure at one value
 //! followed by success at another counts as both.
 
-use crate::entry::{Chain, Clock, Entry, Scratch};
-use crate::speak::find;
-use crate::{NO_VALUE, Row, Rules, Span};
+use crate::entry::{Begun, Clock, Entry, Scratch};
+use crate::hold::TooManyHoldings;
+use crate::speak::{find, search_best};
+use crate::{Entries, Events, NO_VALUE, Row, Rules, Span};
 
 /// Puts into `values` the values chosen in `rows` (pass the rows of [`Clock::window`]), each once, ascending.
 /// Empty: the subject stands under `(before choice)`.
@@ -19,48 +20,49 @@ pub fn chosen_values(rows: &[Row], values: &mut Vec<u32>) {
     values.dedup();
 }
 
-/// The entry under `value`: rows that chose another value do not exist, rows that chose none fit. `clock` is that of the
-/// subject's own entry, found without the value; times run from it. None if no step-1 event inside the window fits the
-/// value. Rows are named by their index in `rows`.
+/// The entry under one value: rows that do not fit it do not exist. `clock` is that of the subject's own entry, found without
+/// the value; times run from it. None if no row that fits begins an entry inside the window. Rows are named by their index in
+/// `events`.
+///
+/// Under [`Entries::Best`] any entry of the range may win under the value, and brings its own clock.
 ///
 /// Cost: linear in the rows of the window, for each value.
-pub fn speak_holding<'s>(
+///
+/// # Errors
+/// As [`crate::speak`].
+pub fn speak_holding<'s, 'e>(
     rules: &Rules,
-    rows: &[Row],
+    events: impl Into<Events<'e>>,
     span: &Span,
     clock: &Clock,
-    value: u32,
+    fits: impl Fn(usize) -> bool,
     scratch: &'s mut Scratch,
-) -> Option<Entry<'s>> {
-    let mut held = std::mem::take(&mut scratch.held);
-    let mut held_from = std::mem::take(&mut scratch.held_from);
-    held.clear();
-    held_from.clear();
-    for index in clock.window.clone() {
-        let row = rows[index];
-        if row.value == value || row.value == NO_VALUE {
-            held.push(row);
-            held_from.push(index);
+) -> Result<Option<Entry<'s>>, TooManyHoldings> {
+    let events = events.into();
+    let mut chosen = std::mem::take(&mut scratch.chosen);
+    let is_best = rules.entries() == Entries::Best;
+    let range = match is_best {
+        true => 0..events.rows.len(),
+        false => clock.window.clone(),
+    };
+    chosen.fill(rules, events, range, &fits);
+    let found = match is_best {
+        true => search_best(rules, chosen.events(), span, scratch).map(|found| {
+            found.map(|(row, begun)| {
+                let clock = Clock::start(rules, events.rows, chosen.origin(row));
+                (clock, begun)
+            })
+        }),
+        false => {
+            let window = 0..chosen.rows.len();
+            find(rules, chosen.events(), window, clock.us, scratch)
+                .map(|found| found.then(|| (clock.clone(), Begun::at(clock.us))))
         }
-    }
-    let found = find(rules, &held, 0, scratch);
-    name_rows(&mut scratch.chain, &held_from);
-    (scratch.held, scratch.held_from) = (held, held_from);
-    Some(Entry::judge(
-        rules,
-        span,
-        clock.clone(),
-        found?,
-        &scratch.chain,
-    ))
-}
-
-/// From places among the held rows to places among the rows given.
-fn name_rows(chain: &mut Chain, held_from: &[usize]) {
-    let mut left = chain.reached;
-    while left != 0 {
-        let row = &mut chain.rows[left.trailing_zeros() as usize];
-        *row = held_from[*row];
-        left &= left - 1;
-    }
+    };
+    chosen.rename(&mut scratch.chain);
+    scratch.chosen = chosen;
+    Ok(found?.map(|(clock, begun)| {
+        let chain = &scratch.chain;
+        Entry::judge(rules, events.rows, &fits, span, clock, begun, chain)
+    }))
 }

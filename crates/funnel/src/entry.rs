@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use crate::gaps::GapBuffers;
+use crate::best::Stands;
+use crate::constrained::Instants;
+use crate::hold::{Filtered, Holdings};
 use crate::matching::Matching;
-use crate::rules::MAX_STEPS;
+use crate::rules::{ExclusionRule, MAX_OUTCOMES, MAX_STEPS, OnExclude};
+use crate::unordered::Served;
 use crate::{Row, Rules, Span};
 
 /// What a subject counts as (rule 15).
@@ -71,29 +74,45 @@ impl Chain {
     }
 }
 
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain {
+            reached: 0,
+            times_us: [0; MAX_STEPS],
+            rows: [0; MAX_STEPS],
+        }
+    }
+}
+
 /// Buffers of the matcher, to be kept and handed to every call: once they are warm nothing is allocated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scratch {
     pub(crate) chain: Chain,
     pub(crate) matching: Matching,
-    pub(crate) gaps: GapBuffers,
-    /// The rows that fit the value held constant, and where they stood.
-    pub(crate) held: Vec<Row>,
-    pub(crate) held_from: Vec<usize>,
+    pub(crate) instants: Instants,
+    pub(crate) stands: Stands,
+    pub(crate) served: Served,
+    pub(crate) holdings: Holdings,
+    /// The rows under one chosen value.
+    pub(crate) chosen: Filtered,
+    /// The rows that fit one holding, and the best chain of the holdings before.
+    pub(crate) held: Filtered,
+    pub(crate) best: Chain,
 }
 
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch {
-            chain: Chain {
-                reached: 0,
-                times_us: [0; MAX_STEPS],
-                rows: [0; MAX_STEPS],
-            },
-            matching: Matching::default(),
-            gaps: GapBuffers::default(),
-            held: Vec::new(),
-            held_from: Vec::new(),
+/// When a subject's entries of the range began, µs since the epoch: what its state and maturity go by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) first_us: i64,
+    pub(crate) last_us: i64,
+}
+
+impl Begun {
+    /// The one entry that began then.
+    pub(crate) fn at(clock_us: i64) -> Begun {
+        Begun {
+            first_us: clock_us,
+            last_us: clock_us,
         }
     }
 }
@@ -105,46 +124,77 @@ pub struct Entry<'s> {
     pub clock: Clock,
     /// What it counts as.
     pub state: State,
-    /// Whether its window is over, converted or not: watermark ≥ clock's start + window (rule 16).
+    /// Whether its window is over, converted or not: watermark ≥ clock's start + window (rule 16). Under
+    /// [`crate::Entries::Best`] that of the subject's first entry.
     pub matured: bool,
-    /// How long the watermark has followed the clock, µs, at most the window. None: the watermark is before the clock's start.
+    /// How long the watermark has followed the clock that maturity goes by, µs, at most the window. None: the watermark is
+    /// before its start.
     pub followed_us: Option<u64>,
     /// Index of the furthest *required* step reached: where a dropped or open subject stands.
     pub furthest: usize,
     /// The first listed outcome inside the window, of an entry that did not convert (rule 15).
     pub outcome: Option<usize>,
+    /// The last row that says why, inside the window and not before the furthest step, of an entry that did not convert
+    /// (rule 20): an index into the rows given. At the very instant of that step an event that takes it does not say why.
+    pub reason: Option<usize>,
+    /// An excluded event makes that the entry does not count ([`crate::OnExclude::DiscardSubject`]).
+    pub discarded: bool,
     chain: &'s Chain,
 }
 
 impl<'s> Entry<'s> {
-    /// Judges a finished chain. The chain holds step 0 at least.
+    /// Judges a finished chain, which holds step 0 at least and was chosen from the rows that fit.
     pub(crate) fn judge(
         rules: &Rules,
+        rows: &[Row],
+        fits: impl Fn(usize) -> bool + Copy,
         span: &Span,
         clock: Clock,
-        outcomes_seen: u32,
+        begun: Begun,
         chain: &'s Chain,
     ) -> Entry<'s> {
-        let required = chain.reached & rules.required_mask();
-        let furthest = required.ilog2() as usize;
-        let followed_us = followed_us(rules, span, clock.us);
-        let matured = followed_us == Some(rules.window_us().unsigned_abs());
-        let state = match (furthest + 1 == rules.steps().len(), matured) {
+        let furthest = (chain.reached & rules.required_mask()).ilog2() as usize;
+        let followed_us = followed_us(rules, span, begun.first_us);
+        let over = |followed_us| followed_us == Some(rules.window_us().unsigned_abs());
+        let matured = over(followed_us);
+        let is_over = matured && over(self::followed_us(rules, span, begun.last_us));
+        let state = match (furthest + 1 == rules.steps().len(), is_over) {
             (true, _) => State::Converted,
             (false, true) => State::Dropped,
             (false, false) => State::Open,
         };
-        let outcome = (state != State::Converted && outcomes_seen != 0)
-            .then(|| outcomes_seen.trailing_zeros() as usize);
-        Entry {
+        let mut entry = Entry {
             clock,
             state,
             matured,
             followed_us,
             furthest,
-            outcome,
+            outcome: None,
+            reason: None,
+            discarded: false,
             chain,
+        };
+        let window = entry.clock.window.clone();
+        let inside = window.filter(|&row| fits(row)).map(|row| (row, &rows[row]));
+        if state != State::Converted {
+            entry.outcome = outcome(rules, inside.clone());
+            entry.reason = entry.find_reason(inside.clone());
         }
+        entry.discarded = is_discarded(rules, &entry, inside);
+        entry
+    }
+
+    fn find_reason<'r>(
+        &self,
+        inside: impl DoubleEndedIterator<Item = (usize, &'r Row)>,
+    ) -> Option<usize> {
+        let at_us = self.chain.times_us[self.furthest];
+        let is_step = |row: &Row| row.at_us == at_us && row.steps >> self.furthest & 1 == 1;
+        inside
+            .rev()
+            .take_while(|(_, row)| row.at_us >= at_us)
+            .find(|(_, row)| row.is_reason && !is_step(row))
+            .map(|(at, _)| at)
     }
 
     /// The steps reached: bit i for step i. Required steps are reached without a hole up to [`Entry::furthest`].
@@ -184,4 +234,37 @@ fn followed_us(rules: &Rules, span: &Span, clock_us: i64) -> Option<u64> {
             .abs_diff(clock_us)
             .min(rules.window_us().unsigned_abs()),
     )
+}
+
+/// The first listed outcome that occurred.
+fn outcome<'r>(rules: &Rules, inside: impl Iterator<Item = (usize, &'r Row)>) -> Option<usize> {
+    if rules.outcomes() == 0 {
+        return None;
+    }
+    let seen = inside.fold(0, |seen, (_, row)| seen | row.outcomes)
+        & u32::MAX >> (MAX_OUTCOMES - rules.outcomes());
+    (seen != 0).then(|| seen.trailing_zeros() as usize)
+}
+
+fn is_discarded<'r>(
+    rules: &Rules,
+    entry: &Entry<'_>,
+    mut inside: impl Iterator<Item = (usize, &'r Row)>,
+) -> bool {
+    let spec = rules.spec();
+    if spec.on_exclude != OnExclude::DiscardSubject {
+        return false;
+    }
+    inside.any(|(_, row)| {
+        let named = |(at, exclusion): (usize, &ExclusionRule)| {
+            row.exclusions >> at & 1 == 1
+                && entry
+                    .time_us(exclusion.after)
+                    .is_some_and(|us| us < row.at_us)
+                && entry
+                    .time_us(exclusion.before)
+                    .is_none_or(|us| row.at_us < us)
+        };
+        spec.exclusions.iter().enumerate().any(named)
+    })
 }

@@ -8,21 +8,21 @@
 //! Start reading at [`speak`], then [`Tally`].
 //!
 //! ```
-//! use linkfunnel_funnel::{Entries, Row, Rules, Scratch, Span, State, StepRule, Tally, Ties, Times, speak};
+//! use linkfunnel_funnel::{Row, Rules, Scratch, Span, Spec, State, StepRule, Tally, Times, speak};
 //!
 //! let steps = vec![StepRule::required(), StepRule::optional(), StepRule::required()];
-//! let rules = Rules::new(steps, 0, 60_000_000, Ties::AnyOrder, Entries::Cohort)?;
+//! let rules = Rules::new(Spec { steps, window_us: 60_000_000, ..Spec::default() })?;
 //! let rows = [Row::step(0, 0), Row::step(5_000_000, 1), Row::step(9_000_000, 2)];
 //! let span = Span { from_us: 0, to_us: 1_000_000, watermark_us: Some(70_000_000) };
 //!
 //! let mut scratch = Scratch::default();
 //! let mut tally = Tally::new(&rules, Times::Kept);
-//! let entry = speak(&rules, &rows, &span, &mut scratch).expect("step 1 is there");
+//! let entry = speak(&rules, &rows, &span, &mut scratch)?.expect("step 1 is there");
 //! assert_eq!(entry.state, State::Converted);
 //! assert_eq!(entry.time_us(2), Some(9_000_000));
 //! tally.update(&rules, &entry);
 //! assert_eq!(tally.converted, 1);
-//! # Ok::<(), linkfunnel_funnel::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![cfg_attr(
@@ -30,23 +30,30 @@
     allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
 )]
 
+mod best;
+mod constrained;
 mod each;
 mod entry;
 mod follow;
-mod gaps;
 mod histogram;
+mod hold;
 mod matching;
 mod optional;
 mod row;
 mod rules;
 mod speak;
 mod tally;
+mod unordered;
 
 pub use each::{chosen_values, speak_holding};
 pub use entry::{Clock, Entry, Scratch, State};
 pub use follow::{FOLLOW_MOMENTS, Follow, Moment};
 pub use histogram::Histogram;
-pub use row::{NO_VALUE, Row, Span};
-pub use rules::{Entries, Error, MAX_OUTCOMES, MAX_STEPS, Rules, StepRule, Ties};
-pub use speak::{speak, speak_all};
+pub use hold::{MAX_HOLDINGS, TooManyHoldings};
+pub use row::{Events, NO_VALUE, Row, Span};
+pub use rules::{
+    Entries, Error, ExclusionRule, MAX_EXCLUSIONS, MAX_HELD, MAX_OUTCOMES, MAX_STEPS, OnExclude,
+    Order, Rules, Spec, StepRule, Ties,
+};
+pub use speak::{first_clock, speak, speak_again, speak_all};
 pub use tally::{StepTally, Tally, Times};

@@ -91,10 +91,10 @@ fn take_matched(
 /// The steps that `row` could serve: a required one at the time the chain reached it, an optional one between its neighbours.
 fn may_serve(rules: &Rules, chain: &Chain, row: &Row) -> u64 {
     let mut mask = 0;
-    let mut left = row.steps & steps_mask(rules);
+    let mut left = row.steps & (rules.required_mask() | rules.optional_mask());
     while left != 0 {
         let step = left.trailing_zeros() as usize;
-        let fits = match rules.steps()[step].optional {
+        let fits = match rules.optional_mask() >> step & 1 == 1 {
             false => chain.has(step) && chain.times_us[step] == row.at_us,
             true => match neighbours_us(rules, chain, step) {
                 Some((after_us, before_us)) => (after_us..=before_us).contains(&row.at_us),
@@ -134,14 +134,5 @@ fn neighbours_us(rules: &Rules, chain: &Chain, step: usize) -> Option<(i64, i64)
 }
 
 fn optional_steps(rules: &Rules) -> impl Iterator<Item = usize> + '_ {
-    rules
-        .steps()
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| rule.optional)
-        .map(|(step, _)| step)
-}
-
-fn steps_mask(rules: &Rules) -> u64 {
-    u64::MAX >> (64 - rules.steps().len())
+    (0..rules.steps().len()).filter(|step| rules.optional_mask() >> step & 1 == 1)
 }

@@ -1,136 +1,310 @@
-//! Which entry speaks for a subject, in one walk over its rows (rules 6–9, 12, 14, 15).
+//! Which entry speaks for a subject, in one walk over its rows (rules 6–15).
 //!
-//! **Why one walk is exact** when no step has a gap. Let the clock start at the first step-1 event. A chain of a later
-//! entry stays a chain when its first event is replaced by the clock's, so the clock's entry gets as far, as early, as
-//! any begun inside its window. Reaching more steps by some instant is never worse than reaching fewer, and events of
-//! later instants are all unused, so taking each step as early as it can be taken gives the furthest reach, the earliest
-//! completion and the earliest time at each step, all at once. Only inside an instant is there a choice: which event
-//! serves which step ([`crate::matching`]). Steps with gaps break this (a later entry may do better) and are matched by
-//! [`crate::gaps`].
+//! **Why one walk is exact** when nothing constrains two consecutive steps but their order. Let the clock start at the first
+//! step-1 event. A chain of a later entry stays a chain when its first event is replaced by the clock's, so the clock's entry
+//! gets as far, as early, as any begun inside its window. Reaching more steps by some instant is never worse than reaching
+//! fewer, and events of later instants are all unused, so taking each step as early as it can be taken gives the furthest
+//! reach, the earliest completion and the earliest time at each step, all at once. Only inside an instant is there a choice:
+//! which event serves which step ([`crate::matching`]). Gaps, strict order and exclusions break this (a later entry may do
+//! better) and are matched by [`crate::constrained`]; free order by [`crate::unordered`]; `best` finds the one window that
+//! counts first ([`crate::best`]); held fields try each holding ([`crate::hold`]).
 //!
 //! Cost: linear in rows; a row that does not match the next step costs one test. Instants with several events that match
 //! cost a small matching.
 
-use crate::entry::{Chain, Clock, Entry, Scratch};
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::entry::{Begun, Chain, Clock, Entry, Scratch};
+use crate::hold::{TooManyHoldings, compare};
 use crate::matching::Matching;
 use crate::optional::reach_optional;
-use crate::{Entries, MAX_OUTCOMES, Row, Rules, Span, State, Ties, gaps};
+use crate::{Entries, Events, Order, Row, Rules, Span, State, Ties, best, constrained, unordered};
 
-/// The entry that speaks for the subject whose `rows` these are, ordered by time; None if no step-1 event lies in the range
+/// The entry that speaks for the subject whose `events` these are, ordered by time; None if no entry begins in the range
 /// (the caller counts it as without entry).
 ///
 /// Under [`crate::Entries::All`] this is the first of several: see [`speak_all`].
-pub fn speak<'s>(
+///
+/// # Errors
+/// [`TooManyHoldings`], only where fields are held constant.
+pub fn speak<'s, 'e>(
     rules: &Rules,
-    rows: &[Row],
+    events: impl Into<Events<'e>>,
     span: &Span,
     scratch: &'s mut Scratch,
-) -> Option<Entry<'s>> {
+) -> Result<Option<Entry<'s>>, TooManyHoldings> {
+    let events = events.into();
     debug_assert!(
-        rows.is_sorted_by_key(|row| row.at_us),
+        events.rows.is_sorted_by_key(|row| row.at_us),
         "rows come in the order of time"
     );
-    let clock = next_clock(rules, rows, span, 0)?;
-    speak_from(rules, rows, span, clock, scratch)
+    if rules.entries() == Entries::Best {
+        return speak_best(rules, events, span, scratch);
+    }
+    match next_clock(rules, events.rows, span, 0) {
+        Some(clock) => speak_from(rules, events, span, clock, scratch),
+        None => Ok(None),
+    }
 }
 
-/// Every entry that counts by the rules' [`Entries`], in order of time: one at most under `Cohort`; under `All` the
+/// The clock of the subject's first entry of the range; None if none begins there.
+pub fn first_clock(rules: &Rules, rows: &[Row], span: &Span) -> Option<Clock> {
+    next_clock(rules, rows, span, 0)
+}
+
+/// Every entry that counts by the rules' [`Entries`], in order of time: one at most under `Cohort` and `Best`; under `All` the
 /// next begins at the first step-1 event strictly later than the conversion or the window's end of the one before.
 /// Returns how many there were.
-pub fn speak_all(
+///
+/// # Errors
+/// As [`speak`].
+pub fn speak_all<'e>(
     rules: &Rules,
-    rows: &[Row],
+    events: impl Into<Events<'e>>,
     span: &Span,
     scratch: &mut Scratch,
     mut each: impl FnMut(Entry<'_>),
-) -> u64 {
-    let mut begun = 0;
-    let mut passed = 0;
-    while let Some(clock) = next_clock(rules, rows, span, passed)
-        && let Some(entry) = speak_from(rules, rows, span, clock, scratch)
+) -> Result<u64, TooManyHoldings> {
+    let events = events.into();
+    if rules.entries() != Entries::All {
+        let entry = speak(rules, events, span, scratch)?;
+        let begun = u64::from(entry.is_some());
+        entry.into_iter().for_each(each);
+        return Ok(begun);
+    }
+    let (mut begun, mut passed) = (0, 0);
+    while let Some(clock) = next_clock(rules, events.rows, span, passed)
+        && let Some(entry) = speak_from(rules, events, span, clock, scratch)?
     {
         begun += 1;
-        let end_us = match entry.state {
-            State::Converted => entry
-                .time_us(entry.furthest)
-                .expect("the last step was reached"),
-            State::Dropped | State::Open => rules.last_us(entry.clock.us),
-        };
+        let end_us = entry_end_us(rules, &entry);
         passed = entry.clock.row;
-        passed += rows[passed..].partition_point(|row| row.at_us <= end_us);
+        passed += events.rows[passed..].partition_point(|row| row.at_us <= end_us);
         each(entry);
-        if rules.entries() == Entries::Cohort {
-            break;
-        }
     }
-    begun
+    Ok(begun)
 }
 
-/// The clock started by the first step-1 event of the range among `rows[passed..]`.
+/// When an entry is over for the next to begin: its conversion, else the end of its window.
+fn entry_end_us(rules: &Rules, entry: &Entry<'_>) -> i64 {
+    match entry.state {
+        State::Converted => entry
+            .time_us(entry.furthest)
+            .expect("the last step was reached"),
+        State::Dropped | State::Open => rules.last_us(entry.clock.us),
+    }
+}
+
+/// The clock started by the first event of the range among `rows[passed..]` that begins an entry.
 fn next_clock(rules: &Rules, rows: &[Row], span: &Span, passed: usize) -> Option<Clock> {
-    let begins = |row: &Row| row.steps & 1 != 0 && row.at_us >= span.from_us;
+    let begins = |row: &Row| row.steps & rules.begins() != 0 && row.at_us >= span.from_us;
     let first = passed + rows[passed..].iter().position(begins)?;
     (rows[first].at_us < span.to_us).then(|| Clock::start(rules, rows, first))
 }
 
+/// The entry under a clock that [`speak`] or [`speak_all`] gave, once more. Under [`Entries::Best`] the one that [`speak`]
+/// gives.
+///
+/// # Errors
+/// As [`speak`].
+pub fn speak_again<'s, 'e>(
+    rules: &Rules,
+    events: impl Into<Events<'e>>,
+    span: &Span,
+    clock: &Clock,
+    scratch: &'s mut Scratch,
+) -> Result<Option<Entry<'s>>, TooManyHoldings> {
+    match rules.entries() {
+        Entries::Best => speak_best(rules, events.into(), span, scratch),
+        _ => speak_from(rules, events.into(), span, clock.clone(), scratch),
+    }
+}
+
 fn speak_from<'s>(
     rules: &Rules,
-    rows: &[Row],
+    events: Events<'_>,
     span: &Span,
     clock: Clock,
     scratch: &'s mut Scratch,
-) -> Option<Entry<'s>> {
-    let outcomes_seen = find(
+) -> Result<Option<Entry<'s>>, TooManyHoldings> {
+    if !find(rules, events, clock.window.clone(), clock.us, scratch)? {
+        return Ok(None);
+    }
+    let begun = Begun::at(clock.us);
+    let chain = &scratch.chain;
+    Ok(Some(Entry::judge(
         rules,
-        &rows[..clock.window.end],
-        clock.window.start,
-        scratch,
-    )?;
-    Some(Entry::judge(
-        rules,
+        events.rows,
+        |_| true,
         span,
         clock,
-        outcomes_seen,
-        &scratch.chain,
-    ))
+        begun,
+        chain,
+    )))
 }
 
-/// Finds the chain among `rows[first..]`, the rows of one window, and leaves it in the scratch. Gives the outcomes seen
-/// there (none looked for if it converts); None if no row begins an entry.
+/// Finds the chain among the events of one window, whose clock started at `clock_us`, and leaves it in the scratch. False if
+/// no event begins an entry.
 pub(crate) fn find(
     rules: &Rules,
-    rows: &[Row],
-    first: usize,
+    events: Events<'_>,
+    window: Range<usize>,
+    clock_us: i64,
     scratch: &mut Scratch,
-) -> Option<u32> {
+) -> Result<bool, TooManyHoldings> {
+    if rules.held() == 0 {
+        let rows = &events.rows[..window.end];
+        find_chain(rules, rows, window.start, clock_us, scratch);
+    } else {
+        under_each_holding(rules, events, window, scratch, |scratch, held| {
+            find_chain(rules, held.rows, 0, clock_us, scratch);
+        })?;
+    }
+    Ok(scratch.chain.reached != 0)
+}
+
+/// Lets `search` find a chain under each holding of the events in `range`; the best of all is left in the scratch.
+fn under_each_holding(
+    rules: &Rules,
+    events: Events<'_>,
+    range: Range<usize>,
+    scratch: &mut Scratch,
+    mut search: impl FnMut(&mut Scratch, Events<'_>),
+) -> Result<(), TooManyHoldings> {
+    let mut held = std::mem::take(&mut scratch.held);
+    scratch.holdings.find(rules, events, range.clone())?;
+    scratch.best.clear();
+    for at in 0..scratch.holdings.list.len() {
+        let holding = scratch.holdings.list[at];
+        held.fill_holding(rules, events, range.clone(), &holding);
+        scratch.chain.clear();
+        search(scratch, held.events());
+        held.rename(&mut scratch.chain);
+        if compare(rules, &scratch.chain, &scratch.best) == Ordering::Less {
+            std::mem::swap(&mut scratch.chain, &mut scratch.best);
+        }
+    }
+    std::mem::swap(&mut scratch.chain, &mut scratch.best);
+    scratch.held = held;
+    Ok(())
+}
+
+/// Finds the chain among `rows[first..]`, the rows of one window.
+fn find_chain(rules: &Rules, rows: &[Row], first: usize, clock_us: i64, scratch: &mut Scratch) {
+    scratch.chain.clear();
+    if let Order::Unordered { .. } = rules.order() {
+        let Scratch { chain, served, .. } = scratch;
+        unordered::walk(rules, rows, first, clock_us, chain, served);
+        return;
+    }
+    find_required(rules, rows, first, i64::MAX, scratch);
+    let Scratch {
+        chain, matching, ..
+    } = scratch;
+    if chain.reached != 0 && rules.optional_mask() != 0 {
+        reach_optional(rules, rows, first, chain, matching);
+    }
+}
+
+/// Finds the chain of required steps whose entry begins before `to_us` (told only where a later one may do better).
+fn find_required(rules: &Rules, rows: &[Row], first: usize, to_us: i64, scratch: &mut Scratch) {
     let Scratch {
         chain,
         matching,
-        gaps,
+        instants,
         ..
     } = scratch;
-    chain.clear();
-    if rules.has_gaps() {
-        gaps::walk(rules, rows, first, chain, matching, gaps);
+    if rules.is_constrained() {
+        constrained::walk(rules, rows, first, to_us, chain, matching, instants);
     } else if rules.ties() == Ties::StrictIncrease {
         walk_strict(rules, rows, first, chain);
     } else {
         walk(rules, rows, first, chain, matching);
     }
-    if chain.reached == 0 {
-        return None;
+}
+
+fn speak_best<'s>(
+    rules: &Rules,
+    events: Events<'_>,
+    span: &Span,
+    scratch: &'s mut Scratch,
+) -> Result<Option<Entry<'s>>, TooManyHoldings> {
+    let Some((row, begun)) = search_best(rules, events, span, scratch)? else {
+        return Ok(None);
+    };
+    let clock = Clock::start(rules, events.rows, row);
+    let chain = &scratch.chain;
+    Ok(Some(Entry::judge(
+        rules,
+        events.rows,
+        |_| true,
+        span,
+        clock,
+        begun,
+        chain,
+    )))
+}
+
+/// Finds the best chain and leaves it in the scratch. Gives the row that starts its clock, and when the entries of the range
+/// began; None if none did.
+pub(crate) fn search_best(
+    rules: &Rules,
+    events: Events<'_>,
+    span: &Span,
+    scratch: &mut Scratch,
+) -> Result<Option<(usize, Begun)>, TooManyHoldings> {
+    let rows = events.rows;
+    if rules.held() == 0 {
+        find_best(rules, rows, span, scratch);
+    } else {
+        let from = rows.partition_point(|row| row.at_us < span.from_us);
+        under_each_holding(rules, events, from..rows.len(), scratch, |scratch, held| {
+            find_best(rules, held.rows, span, scratch);
+        })?;
     }
-    if rules.has_optional() {
-        reach_optional(rules, rows, first, chain, matching);
+    if scratch.chain.reached == 0 {
+        return Ok(None);
     }
-    let converted = chain.has(rules.steps().len() - 1);
-    if converted || rules.outcomes() == 0 {
-        return Some(0);
+    let begins = |row: &Row| {
+        row.steps & rules.begins() != 0 && (span.from_us..span.to_us).contains(&row.at_us)
+    };
+    let clock_us = scratch.chain.times_us[0];
+    let starts = |row: &Row| row.at_us == clock_us && begins(row);
+    let row = rows.iter().position(starts).expect("an event began it");
+    let mut begun = Begun::at(clock_us);
+    for row in rows.iter().filter(|row| begins(row)) {
+        begun.first_us = begun.first_us.min(row.at_us);
+        begun.last_us = begun.last_us.max(row.at_us);
     }
-    let seen = rows[first..]
-        .iter()
-        .fold(0, |seen, row| seen | row.outcomes);
-    Some(seen & u32::MAX >> (MAX_OUTCOMES - rules.outcomes()))
+    Ok(Some((row, begun)))
+}
+
+/// Finds the best chain of all entries of the range, each inside a window of its own.
+fn find_best(rules: &Rules, rows: &[Row], span: &Span, scratch: &mut Scratch) {
+    scratch.chain.clear();
+    if let Order::Unordered { .. } = rules.order() {
+        let Scratch { chain, served, .. } = scratch;
+        unordered::best(rules, rows, span, chain, served);
+        return;
+    }
+    let Scratch {
+        matching, stands, ..
+    } = scratch;
+    let Some((last_us, first_us)) = best::completion(rules, rows, span, matching, stands) else {
+        return;
+    };
+    let first = rows.partition_point(|row| row.at_us < first_us);
+    let end = rows.partition_point(|row| row.at_us <= last_us);
+    find_required(rules, &rows[..end], first, span.to_us, scratch);
+    let Scratch {
+        chain, matching, ..
+    } = scratch;
+    if rules.optional_mask() != 0 {
+        let clock_us = chain.times_us[0];
+        let end = rows.partition_point(|row| row.at_us <= rules.last_us(clock_us));
+        reach_optional(rules, &rows[..end], first, chain, matching);
+    }
 }
 
 /// Takes each required step at its earliest; instants are groups.

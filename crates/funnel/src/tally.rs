@@ -4,7 +4,7 @@
 //! A tally exists for each segment: an empty one is about 200 bytes a step, and grows with the different times seen, not
 //! with the subjects.
 
-use crate::{Entry, Follow, Histogram, Rules, State};
+use crate::{Entries, Entry, Follow, Histogram, Rules, State};
 
 /// Whether a tally keeps times: two histograms a step are most of its work and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,8 +27,10 @@ pub struct StepTally {
     pub open: u64,
     /// Matured subjects that reached it.
     pub matured_reached: u64,
-    /// Subjects for which a provider cannot show the step. Always 0 until unobservable steps are matched.
+    /// Subjects that reached a later required step and whose provider cannot show this one.
     pub bypassed: u64,
+    /// Of those, the matured.
+    pub matured_bypassed: u64,
     /// From the clock's start to it, µs, of all who reached it.
     pub from_entry_us: Histogram,
     /// From the previous required step to it, µs, of all who reached it. Empty for step 0.
@@ -54,7 +56,9 @@ pub struct Tally {
     pub outcomes: Vec<u64>,
     /// By step.
     pub steps: Vec<StepTally>,
-    /// What Kaplan–Meier needs.
+    /// Subjects that do not count because of an excluded event; in no other number.
+    pub discarded: u64,
+    /// What Kaplan–Meier needs. Empty under [`Entries::Best`], where no one clock is followed.
     pub follow: Follow,
     times: Times,
 }
@@ -72,6 +76,10 @@ impl Tally {
 
     /// Counts one entry; `rules` are those it was found by and the tally was made for.
     pub fn update(&mut self, rules: &Rules, entry: &Entry<'_>) {
+        if entry.discarded {
+            self.discarded += 1;
+            return;
+        }
         self.entered += 1;
         self.matured_entered += u64::from(entry.matured);
         match entry.state {
@@ -92,7 +100,10 @@ impl Tally {
             self.outcomes[outcome] += 1;
         }
         self.update_steps(rules, entry);
-        self.update_follow(entry);
+        self.update_bypassed(rules, entry);
+        if rules.entries() != Entries::Best {
+            self.update_follow(entry);
+        }
     }
 
     /// Adds all entries of another tally of the same rules.
@@ -103,6 +114,7 @@ impl Tally {
             "tallies of the same rules"
         );
         self.entered += other.entered;
+        self.discarded += other.discarded;
         self.converted += other.converted;
         self.dropped += other.dropped;
         self.open += other.open;
@@ -137,6 +149,16 @@ impl Tally {
         }
     }
 
+    fn update_bypassed(&mut self, rules: &Rules, entry: &Entry<'_>) {
+        let mut left = rules.bypassed() & ((1 << entry.furthest) - 1);
+        while left != 0 {
+            let step = &mut self.steps[left.trailing_zeros() as usize];
+            step.bypassed += 1;
+            step.matured_bypassed += u64::from(entry.matured);
+            left &= left - 1;
+        }
+    }
+
     fn update_follow(&mut self, entry: &Entry<'_>) {
         let Some(followed_us) = entry.followed_us else {
             return;
@@ -160,6 +182,7 @@ impl StepTally {
         self.open += other.open;
         self.matured_reached += other.matured_reached;
         self.bypassed += other.bypassed;
+        self.matured_bypassed += other.matured_bypassed;
         self.from_entry_us.merge(&other.from_entry_us);
         self.from_previous_us.merge(&other.from_previous_us);
     }

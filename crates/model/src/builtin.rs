@@ -1,8 +1,8 @@
 //! Funnels that are there from the start (domain.md part C).
 
+use crate::condition::{Condition, Op, Predicate};
 use crate::funnel::{
-    Alternative, Condition, Entries, FunnelDefinition, NamedFunnel, Op, Order, OutcomeDefinition,
-    StepDefinition, Subject, Ties,
+    Alternative, FunnelDefinition, NamedFunnel, OutcomeDefinition, StepDefinition, Subject,
 };
 use crate::vocab::EventName as E;
 use crate::window::Length;
@@ -38,6 +38,10 @@ pub fn all() -> Vec<NamedFunnel> {
         ),
         first_link(),
     ]
+}
+
+fn length(hours: u32) -> Length {
+    Length::hours(hours).expect("the window of a built-in funnel is within the longest length")
 }
 
 fn step(name: &str, events: &[E]) -> StepDefinition {
@@ -88,12 +92,12 @@ fn outcome(name: &str, events: &[E]) -> OutcomeDefinition {
     }
 }
 
-fn equals(field: &str, word: &str) -> Condition {
-    Condition {
+fn equals(field: &str, word: &str) -> Predicate {
+    Predicate::Is(Condition {
         field: field.to_owned(),
         op: Op::Eq,
         value: word.into(),
-    }
+    })
 }
 
 fn linking(id: &str, name: &str, description: &str, hours: u32, from_opening: bool) -> NamedFunnel {
@@ -109,7 +113,6 @@ fn linking(id: &str, name: &str, description: &str, hours: u32, from_opening: bo
         steps.remove(0);
     }
     let definition = FunnelDefinition {
-        steps,
         outcomes: vec![
             outcome("Uploaded a file", &[E::FileUploaded]),
             outcome("Typed it in", &[E::ManualEntered]),
@@ -119,11 +122,7 @@ fn linking(id: &str, name: &str, description: &str, hours: u32, from_opening: bo
                 &[E::JourneyPaused, E::JourneyDelegated],
             ),
         ],
-        order: Order::Ordered,
-        window: Length::hours(hours).expect("a week is within the longest length"),
-        subject: Subject::Journey,
-        ties: Ties::AnyOrder,
-        entries: Entries::Cohort,
+        ..FunnelDefinition::ordered(steps, length(hours), Subject::Journey)
     };
     NamedFunnel {
         id: id.into(),
@@ -138,23 +137,19 @@ fn first_link() -> NamedFunnel {
     welcome.any_of[0].conditions = vec![equals("entry_point", "welcome_email")];
     let mut started = step("Started a journey", &[E::JourneyStarted]);
     started.conditions = vec![equals("journey_type", "first_link")];
+    let steps = vec![
+        step("Landed", &[E::VisitLanded]),
+        step("Signed up", &[E::SignupCompleted]),
+        optional(welcome),
+        step("Clicked", &[E::InviteClicked, E::CtaClicked]),
+        started,
+        step("Linked", &[E::ConnectionLinked]),
+        optional(step("Prefilled", &[E::PrefillApplied])),
+        step("First sync", &[E::SyncInitialCompleted]),
+    ];
     let definition = FunnelDefinition {
-        steps: vec![
-            step("Landed", &[E::VisitLanded]),
-            step("Signed up", &[E::SignupCompleted]),
-            optional(welcome),
-            step("Clicked", &[E::InviteClicked, E::CtaClicked]),
-            started,
-            step("Linked", &[E::ConnectionLinked]),
-            optional(step("Prefilled", &[E::PrefillApplied])),
-            step("First sync", &[E::SyncInitialCompleted]),
-        ],
         outcomes: vec![outcome("Uploaded a file", &[E::FileUploaded])],
-        order: Order::Ordered,
-        window: Length::hours(7 * 24).expect("a week is within the longest length"),
-        subject: Subject::Company,
-        ties: Ties::AnyOrder,
-        entries: Entries::Cohort,
+        ..FunnelDefinition::ordered(steps, length(7 * 24), Subject::Company)
     };
     NamedFunnel {
         id: "first_link".into(),

@@ -3,12 +3,14 @@
 //! The wire types here refuse unknown fields; [`FunnelDefinition::check`] refuses what cannot be
 //! meant and says where. Rules that are not built have no field.
 
+mod check;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::fields::{Field, FieldKind, IdKind, nearest};
-use crate::vocab::EventName;
+use crate::condition::Predicate;
+use crate::fields::IdKind;
 use crate::window::Length;
 
 /// Most steps of a funnel.
@@ -17,33 +19,12 @@ pub const MAX_STEPS: usize = 64;
 pub const MAX_OUTCOMES: usize = 32;
 /// Most alternatives of a step or outcome.
 pub const MAX_ALTERNATIVES: usize = 16;
-/// Most conditions in one list.
-pub const MAX_CONDITIONS: usize = 32;
-/// Most values of one condition.
-pub const MAX_VALUES: usize = 1_000;
-
-/// A mistake in a definition or question.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail} ({code} at {pointer})")]
-pub struct Mistake {
-    /// Stable word, such as `unknown_field`.
-    pub code: &'static str,
-    /// JSON pointer to the culprit.
-    pub pointer: String,
-    /// One sentence that says what to do.
-    pub detail: String,
-}
-
-impl Mistake {
-    /// A mistake at a place.
-    pub fn new(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Mistake {
-            code,
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
-    }
-}
+/// Most exclusions of a funnel.
+pub const MAX_EXCLUSIONS: usize = 32;
+/// Most fields held constant.
+pub const MAX_HELD: usize = 4;
+/// Most events that a strict funnel ignores.
+pub const MAX_IGNORED: usize = 64;
 
 /// A funnel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -68,6 +49,45 @@ pub struct FunnelDefinition {
     /// Which try of a subject counts.
     #[serde(default)]
     pub entries: Entries,
+    /// Unordered funnels: step 1 must be the earliest event used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_pinned: bool,
+    /// Strict funnels: which other events break one when they stand between two of its steps.
+    #[serde(default, skip_serializing_if = "Scope::is_matched")]
+    pub scope: Scope,
+    /// Strict funnels of scope `all`: events that break nothing all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Fields that all events of one entry must agree on; an event that lacks one fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold_constant: Vec<String>,
+    /// Events that may not stand between two steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<ExclusionDefinition>,
+    /// What an excluded event does.
+    #[serde(default, skip_serializing_if = "OnExclude::is_block")]
+    pub on_exclude: OnExclude,
+}
+
+impl FunnelDefinition {
+    /// A funnel of these steps in order, everything else as by default.
+    pub fn ordered(steps: Vec<StepDefinition>, window: Length, subject: Subject) -> Self {
+        FunnelDefinition {
+            steps,
+            outcomes: Vec::new(),
+            order: Order::default(),
+            window,
+            subject,
+            ties: Ties::default(),
+            entries: Entries::default(),
+            first_pinned: false,
+            scope: Scope::default(),
+            ignore: Vec::new(),
+            hold_constant: Vec::new(),
+            exclude: Vec::new(),
+            on_exclude: OnExclude::default(),
+        }
+    }
 }
 
 /// One step.
@@ -84,7 +104,7 @@ pub struct StepDefinition {
     pub any_of: Vec<Alternative>,
     /// Conditions that the event must meet, all of them.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<Predicate>,
     /// Whether the step may be skipped without dropping out. Not the first, not the last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
@@ -106,7 +126,7 @@ pub struct Alternative {
     pub event: String,
     /// Conditions that the event must meet, all of them.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<Predicate>,
 }
 
 /// A side result.
@@ -123,48 +143,26 @@ pub struct OutcomeDefinition {
     pub any_of: Vec<Alternative>,
     /// Conditions that the event must meet, all of them.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<Predicate>,
 }
 
-/// A condition on one field of an event, or on the value a subject stands under.
+/// Events that may not stand between two steps (semantics rule 11).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// A field as named in the event (`integration.key`; `integration` is short for it), or
-    /// `attrs.NAME`.
-    pub field: String,
-    /// How it is compared.
-    pub op: Op,
-    /// A value, a list of values for `in` and `not_in`, or nothing for `exists` and `missing`.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    #[schema(value_type = Object)]
-    pub value: serde_json::Value,
-}
-
-/// How a condition compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// Equal. A missing value is equal to nothing.
-    Eq,
-    /// Not equal; a missing value is.
-    Ne,
-    /// One of a list.
-    In,
-    /// None of a list; a missing value is.
-    NotIn,
-    /// Less (numbers).
-    Lt,
-    /// At most (numbers).
-    Lte,
-    /// More (numbers).
-    Gt,
-    /// At least (numbers).
-    Gte,
-    /// Has a value.
-    Exists,
-    /// Has none.
-    Missing,
+pub struct ExclusionDefinition {
+    /// The event; or `any_of`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Events any of which is excluded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<Alternative>,
+    /// Conditions that the event must meet, all of them.
+    #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Predicate>,
+    /// Number of the step, from 1, after which it may not stand.
+    pub after: usize,
+    /// Number of the step before which it may not stand.
+    pub before: usize,
 }
 
 /// How steps relate in time.
@@ -176,6 +174,48 @@ pub enum Order {
     /// Each step after the one before; other events may stand between.
     #[default]
     Ordered,
+    /// As ordered, and no other event of the scope stands between two consecutive steps.
+    Strict,
+    /// Any order; step k is then "k of n": as many of the steps have an event each.
+    Unordered,
+}
+
+/// Which events break a strict funnel (semantics rule 10).
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Those that match a step or an exclusion.
+    #[default]
+    Matched,
+    /// Every event of the subject, save those in `ignore`.
+    All,
+}
+
+impl Scope {
+    fn is_matched(&self) -> bool {
+        *self == Scope::Matched
+    }
+}
+
+/// What an excluded event does (semantics rule 11).
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExclude {
+    /// No chain of steps passes over it; another chain can still convert.
+    #[default]
+    Block,
+    /// The subject counts nowhere (PostHog's behaviour).
+    DiscardSubject,
+}
+
+impl OnExclude {
+    fn is_block(&self) -> bool {
+        *self == OnExclude::Block
+    }
 }
 
 /// What events of the same instant may do (semantics rule 6).
@@ -200,6 +240,10 @@ pub enum Entries {
     /// The first entry sets the clock; what any entry completes by the clock's end counts.
     #[default]
     Cohort,
+    /// Any entry of the range, each with its own window, may win: "ever, by any entry".
+    Best,
+    /// Each entry counts as a subject of its own; the next begins after a conversion or the window's end.
+    All,
 }
 
 /// What a funnel counts (semantics rule 2).
@@ -242,44 +286,6 @@ impl Subject {
     }
 }
 
-/// Where the value of a condition or breakdown comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum FieldRef {
-    /// A field of the event.
-    Field(Field),
-    /// An attribute.
-    Attr(String),
-}
-
-impl FieldRef {
-    /// The field or attribute that a name means.
-    ///
-    /// # Errors
-    /// `unknown_field` with the nearest name, pointing at `pointer`.
-    pub fn parse(name: &str, pointer: &str) -> Result<Self, Mistake> {
-        if let Some(key) = name.strip_prefix("attrs.") {
-            return Ok(FieldRef::Attr(key.to_owned()));
-        }
-        Field::parse(name).map(FieldRef::Field).ok_or_else(|| {
-            let hint =
-                Field::guess(name).map_or(String::new(), |near| format!("; did you mean {near}?"));
-            Mistake::new(
-                "unknown_field",
-                pointer,
-                format!("no field is called {name:?}{hint}"),
-            )
-        })
-    }
-
-    /// The name on the wire: `integration.key`, `attrs.platform`.
-    pub fn path(&self) -> String {
-        match self {
-            FieldRef::Field(field) => field.path().to_owned(),
-            FieldRef::Attr(key) => format!("attrs.{key}"),
-        }
-    }
-}
-
 impl StepDefinition {
     /// The events that take the step, each with all its conditions.
     pub fn alternatives(&self) -> Vec<Alternative> {
@@ -294,10 +300,17 @@ impl OutcomeDefinition {
     }
 }
 
+impl ExclusionDefinition {
+    /// The excluded events, each with all its conditions.
+    pub fn alternatives(&self) -> Vec<Alternative> {
+        alternatives(self.event.as_deref(), &self.any_of, &self.conditions)
+    }
+}
+
 fn alternatives(
     event: Option<&str>,
     any_of: &[Alternative],
-    shared: &[Condition],
+    shared: &[Predicate],
 ) -> Vec<Alternative> {
     let single = event.map(|event| Alternative {
         event: event.to_owned(),
@@ -311,242 +324,6 @@ fn alternatives(
             alternative
         })
         .collect()
-}
-
-impl FunnelDefinition {
-    /// Checks everything that can be checked without data. `at`: JSON pointer of the definition.
-    ///
-    /// # Errors
-    /// The first [`Mistake`], with a pointer below `at`.
-    pub fn check(&self, at: &str) -> Result<(), Mistake> {
-        let steps = self.steps.len();
-        if steps < 2 {
-            return Err(Mistake::new(
-                "too_few_steps",
-                format!("{at}/steps"),
-                "a funnel has two steps at least",
-            ));
-        }
-        limit(steps, MAX_STEPS, "steps", &format!("{at}/steps"))?;
-        limit(
-            self.outcomes.len(),
-            MAX_OUTCOMES,
-            "outcomes",
-            &format!("{at}/outcomes"),
-        )?;
-        for (i, step) in self.steps.iter().enumerate() {
-            let at = format!("{at}/steps/{i}");
-            check_taken(
-                &step.name,
-                step.event.as_deref(),
-                &step.any_of,
-                &step.conditions,
-                &at,
-            )?;
-            if step.optional && (i == 0 || i + 1 == steps) {
-                let detail = "the first and the last step cannot be optional";
-                return Err(Mistake::new(
-                    "optional_end",
-                    format!("{at}/optional"),
-                    detail,
-                ));
-            }
-            if (i == 0 || step.optional) && (step.max_gap.is_some() || step.min_gap.is_some()) {
-                let detail = "gaps are measured from the previous required step to a required one";
-                return Err(Mistake::new("gap_without_steps", at, detail));
-            }
-            if let (Some(min), Some(max)) = (step.min_gap, step.max_gap)
-                && min > max
-            {
-                return Err(Mistake::new(
-                    "empty_gap",
-                    format!("{at}/min_gap"),
-                    "min_gap is over max_gap",
-                ));
-            }
-            if self.steps[..i].iter().any(|other| other.name == step.name) {
-                let detail = format!("two steps are called {:?}", step.name);
-                return Err(Mistake::new("duplicate_name", format!("{at}/name"), detail));
-            }
-        }
-        for (i, outcome) in self.outcomes.iter().enumerate() {
-            let at = format!("{at}/outcomes/{i}");
-            check_taken(
-                &outcome.name,
-                outcome.event.as_deref(),
-                &outcome.any_of,
-                &outcome.conditions,
-                &at,
-            )?;
-            if self.outcomes[..i]
-                .iter()
-                .any(|other| other.name == outcome.name)
-            {
-                let detail = format!("two outcomes are called {:?}", outcome.name);
-                return Err(Mistake::new("duplicate_name", format!("{at}/name"), detail));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Refuses more than `most` of something.
-///
-/// # Errors
-/// `limit_exceeded`, naming the limit.
-pub fn limit(count: usize, most: usize, what: &str, at: &str) -> Result<(), Mistake> {
-    if count <= most {
-        return Ok(());
-    }
-    Err(Mistake::new(
-        "limit_exceeded",
-        at,
-        format!("{count} {what}; at most {most}"),
-    ))
-}
-
-fn check_taken(
-    name: &str,
-    event: Option<&str>,
-    any_of: &[Alternative],
-    conditions: &[Condition],
-    at: &str,
-) -> Result<(), Mistake> {
-    if name.trim().is_empty() || name.len() > 100 {
-        return Err(Mistake::new(
-            "bad_name",
-            format!("{at}/name"),
-            "a name has 1 to 100 characters",
-        ));
-    }
-    match (event, any_of.is_empty()) {
-        (None, true) => {
-            return Err(Mistake::new(
-                "missing_event",
-                at,
-                "name the event, or several in any_of",
-            ));
-        }
-        (Some(_), false) => {
-            return Err(Mistake::new(
-                "two_events",
-                at,
-                "give either event or any_of, not both",
-            ));
-        }
-        _ => {}
-    }
-    if let Some(event) = event {
-        check_event(event, &format!("{at}/event"))?;
-    }
-    limit(
-        any_of.len(),
-        MAX_ALTERNATIVES,
-        "alternatives",
-        &format!("{at}/any_of"),
-    )?;
-    for (i, alternative) in any_of.iter().enumerate() {
-        check_event(&alternative.event, &format!("{at}/any_of/{i}/event"))?;
-        check_conditions(&alternative.conditions, &format!("{at}/any_of/{i}/where"))?;
-    }
-    check_conditions(conditions, &format!("{at}/where"))
-}
-
-fn check_event(name: &str, at: &str) -> Result<(), Mistake> {
-    if EventName::parse(name).is_some() || name.starts_with("custom.") {
-        return Ok(());
-    }
-    let hint = nearest(name, EventName::WORDS.iter().copied())
-        .map_or(String::new(), |near| format!("; did you mean {near}?"));
-    Err(Mistake::new(
-        "unknown_event",
-        at,
-        format!("no event is called {name:?}{hint}"),
-    ))
-}
-
-/// Checks a list of conditions. `at`: its JSON pointer.
-///
-/// # Errors
-/// The first [`Mistake`]: unknown field, wrong kind of value, too many.
-pub fn check_conditions(conditions: &[Condition], at: &str) -> Result<(), Mistake> {
-    limit(conditions.len(), MAX_CONDITIONS, "conditions", at)?;
-    for (i, condition) in conditions.iter().enumerate() {
-        check_condition(condition, &format!("{at}/{i}"))?;
-    }
-    Ok(())
-}
-
-fn check_condition(condition: &Condition, at: &str) -> Result<(), Mistake> {
-    use serde_json::Value as Json;
-    let field = FieldRef::parse(&condition.field, &format!("{at}/field"))?;
-    if let FieldRef::Field(field) = field
-        && matches!(field.kind(), FieldKind::Instant | FieldKind::Texts { .. })
-        && !matches!(condition.op, Op::Exists | Op::Missing)
-    {
-        let detail = format!(
-            "{} can only be asked for with exists or missing",
-            field.path()
-        );
-        return Err(Mistake::new("wrong_type", format!("{at}/field"), detail));
-    }
-    let pointer = format!("{at}/value");
-    match (condition.op, &condition.value) {
-        (Op::Exists | Op::Missing, Json::Null) => Ok(()),
-        (Op::Exists | Op::Missing, _) => Err(Mistake::new(
-            "wrong_type",
-            pointer,
-            "exists and missing take no value",
-        )),
-        (Op::In | Op::NotIn, Json::Array(values)) => {
-            limit(values.len(), MAX_VALUES, "values", &pointer)?;
-            for (i, value) in values.iter().enumerate() {
-                check_value(&field, value, false, &format!("{pointer}/{i}"))?;
-            }
-            Ok(())
-        }
-        (Op::In | Op::NotIn, _) => {
-            Err(Mistake::new("wrong_type", pointer, "give a list of values"))
-        }
-        (Op::Lt | Op::Lte | Op::Gt | Op::Gte, value) => check_value(&field, value, true, &pointer),
-        (Op::Eq | Op::Ne, value) => check_value(&field, value, false, &pointer),
-    }
-}
-
-fn check_value(
-    field: &FieldRef,
-    value: &serde_json::Value,
-    ordered: bool,
-    at: &str,
-) -> Result<(), Mistake> {
-    let FieldRef::Field(field) = field else {
-        return match value {
-            _ if value.is_number() || (!ordered && (value.is_string() || value.is_boolean())) => {
-                Ok(())
-            }
-            _ => Err(Mistake::new(
-                "wrong_type",
-                at,
-                "give a text, number or flag",
-            )),
-        };
-    };
-    let wrong = |expected: &str| {
-        Err(Mistake::new(
-            "wrong_type",
-            at,
-            format!("{} is compared with {expected}", field.path()),
-        ))
-    };
-    match field.kind() {
-        FieldKind::Int { .. } if !value.is_number() => wrong("a number"),
-        FieldKind::Int { .. } => Ok(()),
-        _ if ordered => wrong("a text or flag, which have no order; use eq, ne, in or not_in"),
-        FieldKind::Bool if !value.is_boolean() => wrong("true or false"),
-        FieldKind::Bool => Ok(()),
-        _ if !value.is_string() => wrong("a text"),
-        _ => Ok(()),
-    }
 }
 
 /// A built-in funnel.

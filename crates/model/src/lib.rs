@@ -4,11 +4,13 @@
 //! Start with [`Field`] (one table of all fields) and [`decode`] (the only checked way in).
 
 mod builtin;
+mod condition;
 mod event;
 mod fields;
 mod funnel;
 mod json;
 mod keys;
+mod observe;
 mod question;
 mod redact;
 mod schema;
@@ -17,21 +19,27 @@ mod window;
 pub mod vocab;
 
 pub use builtin::{all as built_in_funnels, find as built_in_funnel};
+pub use condition::{
+    Condition, FieldRef, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, Mistake, Op, Predicate,
+    check_conditions, check_predicates, limit,
+};
 pub use event::{Event, Experiment, Value, instant_text};
 pub use fields::{Field, FieldKind, IdKind, Moment, nearest};
 pub use funnel::{
-    Alternative, Condition, Entries, FieldRef, FunnelDefinition, MAX_ALTERNATIVES, MAX_CONDITIONS,
-    MAX_OUTCOMES, MAX_STEPS, MAX_VALUES, Mistake, NamedFunnel, Op, Order, OutcomeDefinition,
-    StepDefinition, Subject, Ties, check_conditions, limit,
+    Alternative, Entries, ExclusionDefinition, FunnelDefinition, MAX_ALTERNATIVES, MAX_EXCLUSIONS,
+    MAX_HELD, MAX_IGNORED, MAX_OUTCOMES, MAX_STEPS, NamedFunnel, OnExclude, Order,
+    OutcomeDefinition, Scope, StepDefinition, Subject, Ties,
 };
 pub use json::{
     Defaults, EARLIEST_US, MAX_ATTR_KEY_BYTES, MAX_ATTR_TEXT_BYTES, MAX_ATTRS, MAX_EXPERIMENTS,
     MAX_MESSAGE_BYTES, Refusal, decode,
 };
 pub use keys::{event_key, id_key, root, root_key};
+pub use observe::can_show;
 pub use question::{
-    Breakdown, CheckedQuestion, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Include, Interval,
-    MAX_BUCKETS, MAX_DIMENSIONS, MAX_SEGMENTS, Range, Span, check_dimensions, day_start_us,
+    Attribution, Breakdown, CheckedQuestion, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Include,
+    Interval, MAX_BUCKETS, MAX_DIMENSIONS, MAX_SEGMENTS, Range, Span, check_dimensions,
+    day_start_us,
 };
 pub use redact::{MAX_REDACTED_CHARS, is_sensitive, looks_sensitive, redact};
 pub use schema::{event_schema, funnel_schema};

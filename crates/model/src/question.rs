@@ -1,13 +1,16 @@
 //! A question about a funnel: which funnel, which time, which subjects, broken down by what.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, LocalResult, NaiveDate, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::builtin;
+use crate::condition::{Condition, FieldRef, Mistake, check_conditions, limit};
 use crate::fields::Moment;
-use crate::funnel::{Condition, FieldRef, FunnelDefinition, Mistake, check_conditions, limit};
+use crate::funnel::FunnelDefinition;
 
 /// Most dimensions of a breakdown.
 pub const MAX_DIMENSIONS: usize = 4;
@@ -104,6 +107,82 @@ pub struct Breakdown {
     /// Most segments; the rest is `(other)`.
     #[serde(default = "default_segments")]
     pub limit: usize,
+    /// By dimension, as `by` names it: which of its values a subject stands under, where that is not
+    /// the value at the dimension's natural moment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>, example = json!({"category": "last"}))]
+    pub attribution: BTreeMap<String, Attribution>,
+}
+
+/// Which value of a dimension a subject stands under (semantics rule 17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribution {
+    /// `entry`: the one at the clock's first event.
+    Entry,
+    /// `first`: the first defined one inside the window.
+    First,
+    /// `last`: the last defined one inside the window.
+    Last,
+    /// `step:N`: the one at the event that took step N (an index, from 0; numbered from 1 on the wire).
+    Step(usize),
+    /// `each`: each one chosen inside the window is a segment of its own.
+    Each,
+}
+
+impl Attribution {
+    fn parse(text: &str) -> Option<Attribution> {
+        Some(match text {
+            "entry" => Attribution::Entry,
+            "first" => Attribution::First,
+            "last" => Attribution::Last,
+            "each" => Attribution::Each,
+            _ => Attribution::Step(
+                text.strip_prefix("step:")?
+                    .parse::<usize>()
+                    .ok()?
+                    .checked_sub(1)?,
+            ),
+        })
+    }
+}
+
+impl From<Moment> for Attribution {
+    fn from(moment: Moment) -> Attribution {
+        match moment {
+            Moment::Entry => Attribution::Entry,
+            Moment::FirstInWindow => Attribution::First,
+            Moment::Chosen => Attribution::Each,
+        }
+    }
+}
+
+impl std::fmt::Display for Attribution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Attribution::Entry => f.write_str("entry"),
+            Attribution::First => f.write_str("first"),
+            Attribution::Last => f.write_str("last"),
+            Attribution::Each => f.write_str("each"),
+            Attribution::Step(step) => write!(f, "step:{}", step + 1),
+        }
+    }
+}
+
+impl Serialize for Attribution {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Attribution {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Attribution::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is none of entry, first, last, each, step:1, step:2, …"
+            ))
+        })
+    }
 }
 
 fn default_segments() -> usize {
@@ -128,6 +207,8 @@ pub enum Interval {
 pub enum Include {
     /// Percentiles of the time to each step.
     TimeToConvert,
+    /// Why the dropped stopped, by step.
+    Reasons,
 }
 
 /// A checked range: µs since the epoch, half-open, and the zone of its dates.
@@ -152,14 +233,16 @@ pub struct CheckedQuestion {
     pub span: Span,
     /// Which subjects.
     pub filters: Vec<Condition>,
-    /// Dimensions with the moment each gets its value.
-    pub dimensions: Vec<(FieldRef, Moment)>,
+    /// Dimensions with which of its values each subject stands under.
+    pub dimensions: Vec<(FieldRef, Attribution)>,
     /// Most segments.
     pub segments: usize,
     /// Trend buckets.
     pub interval: Option<Interval>,
     /// Whether times are asked for.
     pub times: bool,
+    /// Whether reasons are asked for.
+    pub reasons: bool,
     /// The view asked of.
     pub as_of: Option<String>,
 }
@@ -252,14 +335,14 @@ impl FunnelRef {
 ///
 /// # Errors
 /// `limit_exceeded`, `unknown_field`, `not_a_dimension`, `duplicate_field`.
-pub fn check_dimensions(by: &[String], at: &str) -> Result<Vec<(FieldRef, Moment)>, Mistake> {
+pub fn check_dimensions(by: &[String], at: &str) -> Result<Vec<(FieldRef, Attribution)>, Mistake> {
     limit(by.len(), MAX_DIMENSIONS, "dimensions", at)?;
-    let mut dimensions: Vec<(FieldRef, Moment)> = Vec::with_capacity(by.len());
+    let mut dimensions: Vec<(FieldRef, Attribution)> = Vec::with_capacity(by.len());
     for (i, name) in by.iter().enumerate() {
         let pointer = format!("{at}/{i}");
         let field = FieldRef::parse(name, &pointer)?;
         let moment = match &field {
-            FieldRef::Attr(_) => Moment::Entry,
+            FieldRef::Attr(_) | FieldRef::Experiment(_) => Moment::Entry,
             FieldRef::Field(field) => field.moment().ok_or_else(|| {
                 let detail = format!(
                     "{} has a value of its own for nearly every event; it cannot be broken down by",
@@ -275,9 +358,35 @@ pub fn check_dimensions(by: &[String], at: &str) -> Result<Vec<(FieldRef, Moment
                 format!("{name} stands twice"),
             ));
         }
-        dimensions.push((field, moment));
+        dimensions.push((field, moment.into()));
     }
     Ok(dimensions)
+}
+
+/// Puts the attributions asked for in the place of the natural ones.
+fn attribute(
+    breakdown: &Breakdown,
+    steps: usize,
+    dimensions: &mut [(FieldRef, Attribution)],
+) -> Result<(), Mistake> {
+    for (name, attribution) in &breakdown.attribution {
+        let pointer = format!("/breakdown/attribution/{name}");
+        let Some(place) = breakdown.by.iter().position(|by| by == name) else {
+            let detail = format!(
+                "{name} is not broken down by; `by` has {}",
+                breakdown.by.join(", ")
+            );
+            return Err(Mistake::new("not_a_dimension", pointer, detail));
+        };
+        if let Attribution::Step(step) = attribution
+            && *step >= steps
+        {
+            let detail = format!("there is no step {}; the funnel has {steps}", step + 1);
+            return Err(Mistake::new("unknown_step", pointer, detail));
+        }
+        dimensions[place].1 = *attribution;
+    }
+    Ok(())
 }
 
 impl FunnelQuestion {
@@ -302,10 +411,9 @@ impl FunnelQuestion {
                     "segments",
                     "/breakdown/limit",
                 )?;
-                (
-                    check_dimensions(&breakdown.by, "/breakdown/by")?,
-                    breakdown.limit,
-                )
+                let mut dimensions = check_dimensions(&breakdown.by, "/breakdown/by")?;
+                attribute(breakdown, funnel.steps.len(), &mut dimensions)?;
+                (dimensions, breakdown.limit)
             }
         };
         Ok(CheckedQuestion {
@@ -317,6 +425,7 @@ impl FunnelQuestion {
             segments,
             interval: self.interval,
             times: self.include.contains(&Include::TimeToConvert),
+            reasons: self.include.contains(&Include::Reasons),
             as_of: self.as_of.clone(),
         })
     }

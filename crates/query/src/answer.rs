@@ -19,6 +19,8 @@ pub mod null {
     pub const NOT_OBSERVED_TO_WINDOW: &str = "not_observed_to_window";
     /// Fewer than half converted inside what was observed, so there is no median.
     pub const BELOW_HALF: &str = "below_half";
+    /// Under `entries: "best"` no one clock is followed, so there is no estimate.
+    pub const NOT_WITH_BEST: &str = "not_with_best";
 }
 
 /// A share between 0 and 1, or null with the reason.
@@ -102,7 +104,8 @@ pub struct StepAnswer {
     pub optional: bool,
     /// Subjects that reached it.
     pub reached: u64,
-    /// Subjects whose provider cannot emit it.
+    /// Subjects that got beyond it though their provider cannot show it; they stand beside `reached`
+    /// and count as having got this far in the rates.
     pub bypassed: u64,
     /// Subjects for which it was the furthest required step and whose window is over.
     pub dropped: u64,
@@ -119,6 +122,26 @@ pub struct StepAnswer {
     pub time_from_entry_ms: Times,
     /// Time from the required step before to this step, of those who reached both.
     pub time_from_previous_ms: Times,
+    /// Why the dropped stopped here, most frequent first; they add up to `dropped`. Present when asked
+    /// for (`include: ["reasons"]`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// Dropped subjects with one reason: that of their last error, denial or exit inside the window and not
+/// before their furthest step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReasonCount {
+    /// Class of the taxonomy; `unknown` where the event says none, or there was none.
+    pub class: String,
+    /// Code inside the class; the event's name where it says none, `timed_out` where there was no event.
+    pub code: String,
+    /// To whom it is put down; null where nobody said.
+    pub attribution: Option<String>,
+    /// Whether another try could have helped; null where nobody said.
+    pub recoverable: Option<bool>,
+    /// Dropped subjects.
+    pub count: u64,
 }
 
 /// Time from entry to conversion.
@@ -188,6 +211,9 @@ pub struct Group {
     pub dropped: u64,
     /// Subjects that did not yet.
     pub open: u64,
+    /// Subjects left out of every other number by an excluded event (`on_exclude: "discard_subject"`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub discarded: u64,
     /// Side results of those that did not convert; inside `dropped` and `open`.
     pub outcomes: Vec<OutcomeCount>,
     /// Subjects whose window is over.
@@ -206,6 +232,14 @@ pub struct Group {
     /// The group's own trend; present when both `interval` and `breakdown` were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<TrendBucket>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Something the reader should know about an answer.

@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Field(Field),
     /// `attrs.<key>`, text or number.
     Attr(String),
+    /// `experiments.<id>`: the variant.
+    Experiment(String),
 }
 
 impl From<FieldRef> for Source {
@@ -30,6 +32,7 @@ impl From<FieldRef> for Source {
         match field {
             FieldRef::Field(field) => Source::Field(field),
             FieldRef::Attr(key) => Source::Attr(key),
+            FieldRef::Experiment(id) => Source::Experiment(id),
         }
     }
 }
@@ -40,6 +43,7 @@ impl Source {
         match self {
             Source::Field(field) => vec![field.column()],
             Source::Attr(_) => vec!["attrs", "attrs_num"],
+            Source::Experiment(_) => vec![EXPERIMENTS],
         }
     }
 }
@@ -67,6 +71,12 @@ pub(crate) fn test(
             let (texts, numbers) = attr_columns(batch)?;
             Ok((0..rows)
                 .map(|row| holds(attr(texts, numbers, row, key)))
+                .collect())
+        }
+        Source::Experiment(id) => {
+            let experiments = Experiments::new(batch)?;
+            Ok((0..rows)
+                .map(|row| holds(experiments.variant(row, id)))
                 .collect())
         }
     }
@@ -177,6 +187,12 @@ pub(crate) fn codes(
             let (texts, numbers) = attr_columns(batch)?;
             Ok((0..rows)
                 .map(|row| cell_code(attr(texts, numbers, row, key), interner))
+                .collect())
+        }
+        Source::Experiment(id) => {
+            let experiments = Experiments::new(batch)?;
+            Ok((0..rows)
+                .map(|row| cell_code(experiments.variant(row, id), interner))
                 .collect())
         }
     }
@@ -332,6 +348,43 @@ fn attr<'a>(texts: &'a MapArray, numbers: &'a MapArray, row: usize, key: &str) -
         return Cell::Num(values.value(at));
     }
     Cell::None
+}
+
+const EXPERIMENTS: &str = "experiments";
+
+/// The experiments an event names.
+struct Experiments<'a> {
+    lists: &'a ListArray,
+    ids: &'a StringArray,
+    variants: &'a StringArray,
+}
+
+impl<'a> Experiments<'a> {
+    fn new(batch: &'a RecordBatch) -> Result<Self> {
+        let array = column(batch, EXPERIMENTS)?;
+        let wrong = || unexpected("list of experiments", array.data_type());
+        let lists = array.as_list_opt::<i32>().ok_or_else(wrong)?;
+        let items = lists.values().as_struct_opt().ok_or_else(wrong)?;
+        let texts = |name| items.column_by_name(name)?.as_string_opt::<i32>();
+        Ok(Experiments {
+            lists,
+            ids: texts("id").ok_or_else(wrong)?,
+            variants: texts("variant").ok_or_else(wrong)?,
+        })
+    }
+
+    /// The variant of the first mention of the experiment.
+    fn variant(&self, row: usize, id: &str) -> Cell<'a> {
+        if self.lists.is_null(row) {
+            return Cell::None;
+        }
+        let offsets = self.lists.value_offsets();
+        let place = |at: i32| usize::try_from(at).unwrap_or(0);
+        (place(offsets[row])..place(offsets[row + 1]))
+            .find(|item| self.ids.is_valid(*item) && self.ids.value(*item) == id)
+            .filter(|item| self.variants.is_valid(*item))
+            .map_or(Cell::None, |item| Cell::Text(self.variants.value(item)))
+    }
 }
 
 /// Where in the map's entries the key's value is, if it is there and not null.

@@ -7,7 +7,7 @@ use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use linkfunnel_model::{
-    Alternative, Condition, Field, FieldKind, FieldRef, FunnelDefinition, Mistake, Op,
+    Alternative, Condition, Field, FieldKind, FieldRef, FunnelDefinition, Mistake, Op, Predicate,
 };
 
 use crate::columns::{Cell, Source, column, test, words};
@@ -63,6 +63,10 @@ impl Check {
             Op::Lte => self.compares(cell, Ordering::is_le),
             Op::Gt => self.compares(cell, Ordering::is_gt),
             Op::Gte => self.compares(cell, Ordering::is_ge),
+            Op::Prefix => match cell {
+                Cell::Text(text) => self.texts.iter().any(|start| text.starts_with(start)),
+                _ => false,
+            },
         }
     }
 
@@ -79,7 +83,7 @@ impl Check {
                 _ => Cell::Text(text),
             },
             Source::Attr(_) if !self.numbers.is_empty() => number(),
-            Source::Attr(_) => Cell::Text(text),
+            Source::Attr(_) | Source::Experiment(_) => Cell::Text(text),
         })
     }
 
@@ -126,13 +130,42 @@ fn order(cell: Cell<'_>, number: Number) -> Option<Ordering> {
 enum Target {
     Step(usize),
     Outcome(usize),
+    Exclusion(usize),
 }
 
-/// An event name with conditions that takes a step or shows an outcome.
+/// What must hold of an event, by the numbers of the tests.
+#[derive(Debug, Clone)]
+enum Demand {
+    Test(usize),
+    Any(Vec<Demand>),
+    All(Vec<Demand>),
+    Not(Box<Demand>),
+}
+
+impl Demand {
+    fn holds(&self, verdicts: &[Vec<bool>], row: usize) -> bool {
+        match self {
+            Demand::Test(test) => verdicts[*test][row],
+            Demand::Any(parts) => parts.iter().any(|part| part.holds(verdicts, row)),
+            Demand::All(parts) => parts.iter().all(|part| part.holds(verdicts, row)),
+            Demand::Not(part) => !part.holds(verdicts, row),
+        }
+    }
+
+    fn tests(&self, into: &mut HashSet<usize>) {
+        match self {
+            Demand::Test(test) => drop(into.insert(*test)),
+            Demand::Any(parts) | Demand::All(parts) => parts.iter().for_each(|p| p.tests(into)),
+            Demand::Not(part) => part.tests(into),
+        }
+    }
+}
+
+/// An event name with conditions that takes a step, shows an outcome or is excluded.
 #[derive(Debug, Clone)]
 struct Matcher {
     event: String,
-    tests: Vec<usize>,
+    demand: Demand,
     target: Target,
 }
 
@@ -143,11 +176,12 @@ pub(crate) struct Matching {
     tests: Vec<(Source, Check)>,
 }
 
-/// Per row, the steps it satisfies and the outcomes it is.
+/// Per row, the steps it satisfies, the outcomes it is and the exclusions that name it.
 #[derive(Debug, Default)]
 pub(crate) struct Masks {
     pub(crate) steps: Vec<u64>,
     pub(crate) outcomes: Vec<u32>,
+    pub(crate) exclusions: Vec<u32>,
 }
 
 impl Matching {
@@ -163,6 +197,9 @@ impl Matching {
         for (i, outcome) in definition.outcomes.iter().enumerate() {
             matching.add(&outcome.alternatives(), Target::Outcome(i), rename)?;
         }
+        for (i, exclusion) in definition.exclude.iter().enumerate() {
+            matching.add(&exclusion.alternatives(), Target::Exclusion(i), rename)?;
+        }
         Ok(matching)
     }
 
@@ -173,17 +210,39 @@ impl Matching {
         rename: &dyn Fn(Field, &str) -> String,
     ) -> Result<(), Mistake> {
         for alternative in alternatives {
-            let mut tests = Vec::new();
-            for condition in &alternative.conditions {
-                tests.push(self.test(condition, rename)?);
-            }
+            let demand = self.all(&alternative.conditions, rename)?;
             self.matchers.push(Matcher {
                 event: alternative.event.clone(),
-                tests,
+                demand,
                 target,
             });
         }
         Ok(())
+    }
+
+    fn all(
+        &mut self,
+        predicates: &[Predicate],
+        rename: &dyn Fn(Field, &str) -> String,
+    ) -> Result<Demand, Mistake> {
+        let parts = predicates.iter().map(|part| self.demand(part, rename));
+        Ok(Demand::All(parts.collect::<Result<_, _>>()?))
+    }
+
+    fn demand(
+        &mut self,
+        predicate: &Predicate,
+        rename: &dyn Fn(Field, &str) -> String,
+    ) -> Result<Demand, Mistake> {
+        Ok(match predicate {
+            Predicate::Is(condition) => Demand::Test(self.test(condition, rename)?),
+            Predicate::All { all } => self.all(all, rename)?,
+            Predicate::Any { any } => {
+                let parts = any.iter().map(|part| self.demand(part, rename));
+                Demand::Any(parts.collect::<Result<_, _>>()?)
+            }
+            Predicate::Not { not } => Demand::Not(Box::new(self.demand(not, rename)?)),
+        })
     }
 
     /// The number of the test for a condition, the same for equal conditions.
@@ -225,19 +284,20 @@ impl Matching {
         let mut masks = Masks {
             steps: vec![0; rows],
             outcomes: vec![0; rows],
+            exclusions: vec![0; rows],
         };
-        let both = masks.steps.iter_mut().zip(&mut masks.outcomes);
-        for (row, (steps, outcomes)) in both.enumerate() {
+        for row in 0..rows {
             let matchers = events
                 .code(row)
                 .map_or(&[][..], |code| by_word[code].as_slice());
             for matcher in matchers {
-                if !matcher.tests.iter().all(|t| verdicts[*t][row]) {
+                if !matcher.demand.holds(&verdicts, row) {
                     continue;
                 }
                 match matcher.target {
-                    Target::Step(step) => *steps |= 1 << step,
-                    Target::Outcome(outcome) => *outcomes |= 1 << outcome,
+                    Target::Step(step) => masks.steps[row] |= 1 << step,
+                    Target::Outcome(outcome) => masks.outcomes[row] |= 1 << outcome,
+                    Target::Exclusion(exclusion) => masks.exclusions[row] |= 1 << exclusion,
                 }
             }
         }
@@ -246,11 +306,10 @@ impl Matching {
 
     /// The verdict of each test per row; empty for tests that no event of the batch needs.
     fn verdicts(&self, batch: &RecordBatch, by_word: &[Vec<&Matcher>]) -> Result<Vec<Vec<bool>>> {
-        let needed: HashSet<usize> = by_word
-            .iter()
-            .flatten()
-            .flat_map(|m| m.tests.iter().copied())
-            .collect();
+        let mut needed: HashSet<usize> = HashSet::new();
+        for matcher in by_word.iter().flatten() {
+            matcher.demand.tests(&mut needed);
+        }
         let verdict = |(i, (source, check)): (usize, &(Source, Check))| {
             if needed.contains(&i) {
                 test(batch, source, |cell| check.holds(cell))
@@ -271,7 +330,7 @@ pub(crate) fn compile(
     let field = FieldRef::parse(&condition.field, &format!("{at}/field"))?;
     let check = Check::new(condition, |text| match &field {
         FieldRef::Field(field) => rename(*field, text),
-        FieldRef::Attr(_) => text.to_owned(),
+        FieldRef::Attr(_) | FieldRef::Experiment(_) => text.to_owned(),
     });
     Ok((field.into(), check))
 }

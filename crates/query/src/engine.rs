@@ -12,6 +12,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use linkfunnel_funnel::TooManyHoldings;
 use linkfunnel_model::{Clock, IdKind};
 use linkfunnel_store::{ReadView, SnapshotToken, Store};
 
@@ -236,6 +237,11 @@ impl Run {
             DataFusionError::External(inner) if inner.is::<ChoiceLimit>() => {
                 Error::refused("too_many_choices", "/breakdown", inner.to_string())
             }
+            DataFusionError::External(inner) if inner.is::<TooManyHoldings>() => Error::refused(
+                "too_many_values_held",
+                "/funnel/hold_constant",
+                inner.to_string(),
+            ),
             _ => Error::Run(Box::new(error)),
         }
     }

@@ -1,20 +1,25 @@
-//! What one subject counts as, and under which segments (semantics rules 5 and 17).
+//! What one subject counts as, and under which segments (semantics rules 5, 12, 14 and 17).
 //!
-//! The matcher of `linkfunnel_funnel` says how far it got; here is only decided which values it
-//! stands under, and the matcher is asked again with each chosen value held constant.
+//! The matcher of `linkfunnel_funnel` says how far it got; here is only decided which of its steps the provider can show at
+//! all, which values it stands under, and the matcher is asked again with each chosen value held constant.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
-use linkfunnel_funnel::{Clock, Entry, NO_VALUE, Row, Scratch, speak, speak_holding};
-use linkfunnel_model::Moment;
+use linkfunnel_funnel::{
+    Clock, Entries, Entry, Events, NO_VALUE, Row, Rules, Scratch, Span, State, TooManyHoldings,
+    first_clock, speak, speak_again, speak_all, speak_holding,
+};
+use linkfunnel_model::Attribution;
 
+use crate::choices::{Best, choices, fits};
 use crate::columns::{ABSENT, Interner};
-use crate::list::{Listed, Listing, Place};
-use crate::numbers::{BucketCounts, Numbers};
-use crate::operator::{ChoiceLimit, MAX_CHOICES, MAX_SEGMENTS, SegmentLimit};
+use crate::list::Listing;
+use crate::numbers::{BucketCounts, Numbers, Reason};
 use crate::plan::Plan;
+use crate::sink::{Pass, Sink};
 
 /// One event that some rule can use.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +30,17 @@ pub(crate) struct Hit {
     pub(crate) event_key: i64,
     pub(crate) steps: u64,
     pub(crate) outcomes: u32,
-    /// Whether it tells what the subject chose.
-    pub(crate) is_choice: bool,
+    pub(crate) exclusions: u32,
     /// Where its values begin in `Subject::values`.
     pub(crate) values: u32,
     /// Its ids in `Subject::ids`, for lists.
     pub(crate) ids: u32,
+    /// Whether it breaks a strict funnel.
+    pub(crate) in_scope: bool,
+    /// Whether it says why the subject stopped.
+    pub(crate) is_reason: bool,
+    /// Whether it tells what the subject chose.
+    pub(crate) is_choice: bool,
 }
 
 /// Codes of a segment as the words shown.
@@ -48,7 +58,11 @@ impl Labels<'_> {
         key.iter().enumerate().map(label).collect()
     }
 
-    fn text(&self, code: u32) -> Option<&str> {
+    fn shared(&self, code: u32) -> Option<Arc<str>> {
+        self.interner.text(code).cloned()
+    }
+
+    pub(crate) fn text(&self, code: u32) -> Option<&str> {
         self.interner.text(code).map(AsRef::as_ref)
     }
 }
@@ -57,15 +71,15 @@ impl Labels<'_> {
 pub(crate) struct Subject<'s> {
     pub(crate) root: i64,
     pub(crate) hits: &'s [Hit],
-    /// A code per dimension for each hit.
+    /// A code per source of the plan for each hit.
     pub(crate) values: &'s [u32],
     /// Own id and company of hits that may start a clock, for lists.
     pub(crate) ids: &'s [(String, Option<String>)],
 }
 
 impl Subject<'_> {
-    fn value(&self, hit: usize, dimension: usize) -> u32 {
-        self.values[self.hits[hit].values as usize + dimension]
+    pub(crate) fn value(&self, hit: usize, source: usize) -> u32 {
+        self.values[self.hits[hit].values as usize + source]
     }
 }
 
@@ -75,20 +89,38 @@ pub(crate) struct Judge {
     pub(crate) groups: HashMap<Box<[u32]>, Numbers>,
     pub(crate) listing: Listing,
     pub(crate) without_entry: u64,
-    /// Dimensions with a value chosen on the way.
+    /// Dimensions with a value chosen on the way, and their sources.
     chosen: Vec<usize>,
+    chosen_sources: Vec<usize>,
     /// Whether a filter is on one of them.
     filters_choice: bool,
+    /// By code of a provider, the steps it cannot show, once looked up.
+    unseen: Vec<Option<u64>>,
+    /// The plan's rules without the steps of a mask.
+    bypassing: HashMap<u64, Arc<Rules>>,
     scratch: Scratch,
     rows: Vec<Row>,
+    held: Vec<u32>,
+    clocks: Vec<Clock>,
     /// Bytes one group takes, roughly.
     group_bytes: usize,
+}
+
+/// What is asked of one subject at the moment.
+struct Case<'c> {
+    plan: &'c Plan,
+    rules: &'c Rules,
+    subject: &'c Subject<'c>,
+    labels: &'c Labels<'c>,
+    events: Events<'c>,
+    span: Span,
+    pass: Pass,
 }
 
 impl Judge {
     pub(crate) fn new(plan: &Plan) -> Judge {
         let chosen: Vec<usize> = (0..plan.dimensions.len())
-            .filter(|d| plan.dimensions[*d].moment == Moment::Chosen)
+            .filter(|d| plan.dimensions[*d].attribution == Attribution::Each)
             .collect();
         let filters_choice = plan.filters.iter().any(|f| chosen.contains(&f.dimension));
         let group_bytes =
@@ -98,10 +130,15 @@ impl Judge {
             groups: HashMap::new(),
             listing: Listing::default(),
             without_entry: 0,
+            chosen_sources: chosen.iter().map(|d| plan.dimensions[*d].source).collect(),
             chosen,
             filters_choice,
+            unseen: Vec::new(),
+            bypassing: HashMap::new(),
             scratch: Scratch::default(),
             rows: Vec::new(),
+            held: Vec::new(),
+            clocks: Vec::new(),
             group_bytes,
         }
     }
@@ -116,70 +153,196 @@ impl Judge {
         subject: &Subject<'_>,
         labels: &Labels<'_>,
     ) -> Result<()> {
-        self.rows.clear();
-        self.rows.extend(subject.hits.iter().map(|hit| Row {
-            at_us: hit.at_us,
-            steps: hit.steps,
-            outcomes: hit.outcomes,
-            value: NO_VALUE,
-        }));
-        let Some(entry) = speak(&plan.rules, &self.rows, &plan.span, &mut self.scratch) else {
+        let (rows, held) = self.load(plan, subject);
+        let Some(clock) = first_clock(&plan.rules, &rows, &plan.span) else {
             let did_later_steps = subject
                 .hits
                 .iter()
                 .any(|h| h.steps != 0 && h.at_us < plan.span.to_us);
             self.without_entry += u64::from(did_later_steps);
+            (self.rows, self.held) = (rows, held);
             return Ok(());
         };
-        let clock = entry.clock.clone();
-        let known = known_values(plan, subject, &clock);
-        let passes = |dimension: usize, code: u32| {
-            let of_dimension = plan.filters.iter().filter(|f| f.dimension == dimension);
-            let (source, text) = (&plan.dimensions[dimension].source, labels.text(code));
-            of_dimension
-                .into_iter()
-                .all(|f| f.check.holds_text(source, text))
+        let events = Events {
+            rows: &rows,
+            held: &held,
         };
-        let is_chosen = |d: &usize| self.chosen.contains(d);
-        if !(0..known.len())
-            .filter(|d| !is_chosen(d))
-            .all(|d| passes(d, known[d]))
-        {
-            return Ok(());
+        let variant = self.observable(plan, subject, labels, &clock);
+        let mut case = Case {
+            plan,
+            rules: variant.as_deref().unwrap_or(&plan.rules),
+            subject,
+            labels,
+            events,
+            span: plan.span,
+            pass: Pass::Whole { listed: 0 },
+        };
+        self.judge_entries(&mut case, &clock)?;
+        if case.rules.entries() == Entries::Best {
+            self.judge_buckets(&mut case)?;
         }
-        if self.chosen.is_empty() {
-            let key = &known[..plan.breakdown];
-            let mut sink = Sink {
-                plan,
-                labels,
-                subject,
-                total: &mut self.total,
-                groups: &mut self.groups,
-                listing: &mut self.listing,
-            };
-            sink.total(&entry);
-            return if plan.breakdown > 0 {
-                sink.group(key, 0, &entry)
-            } else {
-                Ok(())
-            };
-        }
-        let mut choices = choices(&self.chosen, subject, &clock)
-            .map_err(|limit| DataFusionError::External(Box::new(limit)))?;
-        choices.retain(|c| self.chosen.iter().zip(c).all(|(d, code)| passes(*d, *code)));
-        self.judge_choices(plan, subject, labels, &clock, &known, &choices)
+        (self.rows, self.held) = (rows, held);
+        Ok(())
     }
 
-    /// Matches a subject under each of its choices that pass the filters.
-    fn judge_choices(
+    /// The events as the matcher reads them.
+    fn load(&mut self, plan: &Plan, subject: &Subject<'_>) -> (Vec<Row>, Vec<u32>) {
+        let (mut rows, mut held) = (
+            std::mem::take(&mut self.rows),
+            std::mem::take(&mut self.held),
+        );
+        rows.clear();
+        held.clear();
+        rows.extend(subject.hits.iter().map(|hit| Row {
+            at_us: hit.at_us,
+            steps: hit.steps,
+            outcomes: hit.outcomes,
+            exclusions: hit.exclusions,
+            value: NO_VALUE,
+            in_scope: hit.in_scope,
+            is_reason: hit.is_reason,
+        }));
+        for hit in 0..subject.hits.len() {
+            held.extend(plan.held.iter().map(|source| subject.value(hit, *source)));
+        }
+        (rows, held)
+    }
+
+    /// The rules without the steps that none of the subject's providers can show and none of its events takes; `None` where
+    /// that is all of them (semantics rule 12).
+    fn observable(
         &mut self,
         plan: &Plan,
         subject: &Subject<'_>,
         labels: &Labels<'_>,
         clock: &Clock,
+    ) -> Option<Arc<Rules>> {
+        let bypass = plan.bypass.as_ref()?;
+        let mut unseen: Option<u64> = None;
+        let mut taken = 0;
+        for hit in choice_range(plan, subject, &plan.span, clock) {
+            taken |= subject.hits[hit].steps;
+            let provider = subject.value(hit, bypass.source);
+            if provider != ABSENT && subject.hits[hit].steps != 0 {
+                let steps = self.unseen_by(bypass, provider, labels);
+                unseen = Some(unseen.map_or(steps, |so_far| so_far & steps));
+            }
+        }
+        let mask = unseen.unwrap_or(0) & !taken;
+        (mask != 0).then(|| {
+            let rules = self.bypassing.entry(mask);
+            Arc::clone(rules.or_insert_with(|| Arc::new(plan.rules.bypassing(mask))))
+        })
+    }
+
+    fn unseen_by(&mut self, bypass: &crate::plan::Bypass, code: u32, labels: &Labels<'_>) -> u64 {
+        let place = code as usize;
+        if self.unseen.len() <= place {
+            self.unseen.resize(place + 1, None);
+        }
+        *self.unseen[place].get_or_insert_with(|| {
+            let word = labels.text(code);
+            let of = |(provider, _): &&(&str, u64)| Some(*provider) == word;
+            bypass.unseen.iter().find(of).map_or(0, |(_, steps)| *steps)
+        })
+    }
+
+    /// Judges every entry of the case's span that counts.
+    fn judge_entries(&mut self, case: &mut Case<'_>, first: &Clock) -> Result<()> {
+        let mut clocks = std::mem::take(&mut self.clocks);
+        clocks.clear();
+        let (rules, events, span) = (case.rules, case.events, &case.span);
+        match rules.entries() {
+            Entries::Cohort => clocks.push(first.clone()),
+            Entries::Best => {
+                let entry = speak(rules, events, span, &mut self.scratch).map_err(too_many)?;
+                clocks.extend(entry.map(|entry| entry.clock));
+            }
+            Entries::All => {
+                let take = |entry: Entry<'_>| clocks.push(entry.clock);
+                speak_all(rules, events, span, &mut self.scratch, take).map_err(too_many)?;
+            }
+        }
+        for clock in &clocks {
+            self.judge_entry(case, clock)?;
+        }
+        self.clocks = clocks;
+        Ok(())
+    }
+
+    /// Under `best` a subject enters once in every interval in which an entry of it begins (semantics rule 18).
+    fn judge_buckets(&mut self, case: &mut Case<'_>) -> Result<()> {
+        for (i, bucket) in case.plan.buckets.iter().enumerate() {
+            case.span.from_us = bucket.start_us.max(case.plan.span.from_us);
+            case.span.to_us = bucket.end_us.min(case.plan.span.to_us);
+            if let Some(clock) = first_clock(case.rules, case.events.rows, &case.span) {
+                case.pass = Pass::Bucket(i);
+                self.judge_entries(case, &clock)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_entry(&mut self, case: &mut Case<'_>, clock: &Clock) -> Result<()> {
+        let (plan, subject, labels) = (case.plan, case.subject, case.labels);
+        let entry = speak_again(
+            case.rules,
+            case.events,
+            &case.span,
+            clock,
+            &mut self.scratch,
+        );
+        let Some(entry) = entry.map_err(too_many)? else {
+            return Ok(());
+        };
+        let known = known_values(plan, subject, &entry);
+        let passes = |dimension: usize, code: u32| {
+            let of_dimension = plan.filters.iter().filter(|f| f.dimension == dimension);
+            let source = &plan.sources[plan.dimensions[dimension].source];
+            let text = labels.text(code);
+            of_dimension
+                .into_iter()
+                .all(|f| f.check.holds_text(source, text))
+        };
+        let mut fixed = (0..known.len()).filter(|d| !self.chosen.contains(d));
+        if !fixed.all(|d| passes(d, known[d])) {
+            return Ok(());
+        }
+        if self.chosen.is_empty() {
+            let mut sink = Sink {
+                plan,
+                rules: case.rules,
+                labels,
+                subject,
+                total: &mut self.total,
+                groups: &mut self.groups,
+                listing: &mut self.listing,
+                pass: &mut case.pass,
+            };
+            sink.total(&entry);
+            return if plan.breakdown > 0 {
+                sink.group(&known[..plan.breakdown], &entry)
+            } else {
+                Ok(())
+            };
+        }
+        let window = choice_range(plan, subject, &case.span, clock);
+        let mut choices = choices(&self.chosen_sources, subject, window)
+            .map_err(|limit| DataFusionError::External(Box::new(limit)))?;
+        choices.retain(|c| self.chosen.iter().zip(c).all(|(d, code)| passes(*d, *code)));
+        self.judge_choices(case, clock, &known, &choices)
+    }
+
+    /// Matches a subject under each of its choices that pass the filters.
+    fn judge_choices(
+        &mut self,
+        case: &mut Case<'_>,
+        clock: &Clock,
         known: &[u32],
         choices: &[Vec<u32>],
     ) -> Result<()> {
+        let (plan, subject) = (case.plan, case.subject);
+        let (sources, scratch) = (&self.chosen_sources, &mut self.scratch);
         let mut best = Best::default();
         for (i, choice) in choices.iter().enumerate() {
             let mut key = known.to_vec();
@@ -187,241 +350,127 @@ impl Judge {
                 key[*dimension] = *code;
             }
             key.truncate(plan.breakdown);
-            hold(&mut self.rows, subject, &self.chosen, choice);
-            if let Some(entry) = under(plan, &self.rows, clock, &mut self.scratch) {
+            let fits = |hit| fits(subject, sources, choice, hit);
+            if let Some(entry) = case.under(clock, fits, scratch)? {
                 best.offer(key, i, &entry);
             }
         }
+        // Without a filter on choices all count, each once; with one, under the best choice.
+        let total = best.total.filter(|_| self.filters_choice).map(|(_, i)| i);
+        let counts = total.is_some() || !self.filters_choice;
+        let fits_total = |hit| total.is_none_or(|i| fits(subject, sources, &choices[i], hit));
+        let mut pass = case.pass;
         let mut sink = Sink {
             plan,
-            labels,
+            rules: case.rules,
+            labels: case.labels,
             subject,
             total: &mut self.total,
             groups: &mut self.groups,
             listing: &mut self.listing,
+            pass: &mut pass,
         };
-        // Without a filter on choices all count, each once; with one, under the best choice.
-        let total = if self.filters_choice {
-            best.total.map(|(_, i)| i)
-        } else {
-            None
-        };
-        if let Some(i) = total {
-            hold(&mut self.rows, subject, &self.chosen, &choices[i]);
-        } else {
-            self.rows.iter_mut().for_each(|row| row.value = NO_VALUE);
-        }
-        if (total.is_some() || !self.filters_choice)
-            && let Some(entry) = under(plan, &self.rows, clock, &mut self.scratch)
-        {
+        if counts && let Some(entry) = case.under(clock, fits_total, scratch)? {
             sink.total(&entry);
         }
-        if plan.breakdown == 0 {
-            return Ok(());
-        }
-        for (index, (key, (_, i))) in (0_u32..).zip(&best.keys) {
-            hold(&mut self.rows, subject, &self.chosen, &choices[*i]);
-            if let Some(entry) = under(plan, &self.rows, clock, &mut self.scratch) {
-                sink.group(key, index, &entry)?;
+        if plan.breakdown > 0 {
+            for (key, (_, i)) in &best.keys {
+                let fits = |hit| fits(subject, sources, &choices[*i], hit);
+                if let Some(entry) = case.under(clock, fits, scratch)? {
+                    sink.group(key, &entry)?;
+                }
             }
         }
+        case.pass = pass;
         Ok(())
+    }
+}
+
+impl Case<'_> {
+    /// The entry over the events that fit, by the clock of the subject's own entry.
+    fn under<'s>(
+        &self,
+        clock: &Clock,
+        fits: impl Fn(usize) -> bool,
+        scratch: &'s mut Scratch,
+    ) -> Result<Option<Entry<'s>>> {
+        speak_holding(self.rules, self.events, &self.span, clock, fits, scratch).map_err(too_many)
+    }
+}
+
+/// Where choices, providers and steps are looked for: the clock's window; under `best`, where any entry may win, everything
+/// since the range began.
+fn choice_range(plan: &Plan, subject: &Subject<'_>, span: &Span, clock: &Clock) -> Range<usize> {
+    match plan.rules.entries() {
+        Entries::Best => {
+            let first = subject.hits.partition_point(|hit| hit.at_us < span.from_us);
+            first..subject.hits.len()
+        }
+        Entries::Cohort | Entries::All => clock.window.clone(),
     }
 }
 
 /// The value of each dimension that a subject has one of; those chosen on the way are absent here.
-fn known_values(plan: &Plan, subject: &Subject<'_>, clock: &Clock) -> Vec<u32> {
-    let value = |d: usize| match plan.dimensions[d].moment {
-        Moment::Entry => subject.value(clock.row, d),
-        Moment::FirstInWindow => {
-            let mut inside = clock.window.clone().map(|hit| subject.value(hit, d));
-            inside.find(|code| *code != ABSENT).unwrap_or(ABSENT)
+fn known_values(plan: &Plan, subject: &Subject<'_>, entry: &Entry<'_>) -> Vec<u32> {
+    let clock = &entry.clock;
+    let value = |d: usize| {
+        let source = plan.dimensions[d].source;
+        let defined = |hit: usize| Some(subject.value(hit, source)).filter(|v| *v != ABSENT);
+        match plan.dimensions[d].attribution {
+            Attribution::Entry => subject.value(clock.row, source),
+            Attribution::First => clock.window.clone().find_map(defined).unwrap_or(ABSENT),
+            Attribution::Last => clock
+                .window
+                .clone()
+                .rev()
+                .find_map(defined)
+                .unwrap_or(ABSENT),
+            Attribution::Step(step) => entry.row(step).and_then(defined).unwrap_or(ABSENT),
+            Attribution::Each => ABSENT,
         }
-        Moment::Chosen => ABSENT,
     };
     (0..plan.dimensions.len()).map(value).collect()
 }
 
-/// The combinations of values chosen inside the window, in order of first choice; one of absent
-/// values when nothing was chosen. Combinations that fit together are joined: an event that names
-/// the integration and a later one that adds the method are one choice.
-fn choices(
-    chosen: &[usize],
-    subject: &Subject<'_>,
-    clock: &Clock,
-) -> Result<Vec<Vec<u32>>, ChoiceLimit> {
-    let mut found: Vec<Vec<u32>> = Vec::new();
-    for hit in clock
-        .window
-        .clone()
-        .filter(|hit| subject.hits[*hit].is_choice)
-    {
-        let values: Vec<u32> = chosen.iter().map(|d| subject.value(hit, *d)).collect();
-        if values.iter().all(|v| *v == ABSENT) || found.contains(&values) {
-            continue;
-        }
-        let joined: Vec<Vec<u32>> = found
-            .iter()
-            .filter_map(|other| join(other, &values))
-            .collect();
-        found.extend(joined);
-        found.push(values);
-        if found.len() > MAX_CHOICES {
-            return Err(ChoiceLimit);
-        }
-    }
-    if found.is_empty() {
-        return Ok(vec![vec![ABSENT; chosen.len()]]);
-    }
-    let is_part = |i: usize, other: &(usize, &Vec<u32>)| {
-        let (j, whole) = *other;
-        if *whole == found[i] {
-            j < i
-        } else {
-            join(whole, &found[i]).as_ref() == Some(whole)
-        }
-    };
-    let whole = |i: &usize| !found.iter().enumerate().any(|other| is_part(*i, &other));
-    Ok((0..found.len())
-        .filter(whole)
-        .map(|i| found[i].clone())
-        .collect())
-}
-
-/// Both together, if they agree wherever both have a value.
-fn join(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
-    let one = |(a, b): (&u32, &u32)| match (*a, *b) {
-        (ABSENT, other) | (other, ABSENT) => Some(other),
-        (a, b) if a == b => Some(a),
-        _ => None,
-    };
-    a.iter().zip(b).map(one).collect()
-}
-
-/// Marks the rows that do not fit the choice; an event without a value fits any.
-fn hold(rows: &mut [Row], subject: &Subject<'_>, chosen: &[usize], choice: &[u32]) {
-    for (hit, row) in rows.iter_mut().enumerate() {
-        let fits = chosen.iter().zip(choice).all(|(d, code)| {
-            let value = subject.value(hit, *d);
-            *code == ABSENT || value == ABSENT || value == *code
-        });
-        row.value = if fits { NO_VALUE } else { MISFIT };
-    }
-}
-
-const FIT: u32 = 0;
-const MISFIT: u32 = 1;
-
-/// The entry over the rows that fit, by the clock of the subject's own first entry.
-fn under<'s>(
+/// Why a dropped subject stopped, as its event says it (semantics rule 20); `None` where nobody asked or it did not drop.
+pub(crate) fn reason(
     plan: &Plan,
-    rows: &[Row],
-    clock: &Clock,
-    scratch: &'s mut Scratch,
-) -> Option<Entry<'s>> {
-    speak_holding(&plan.rules, rows, &plan.span, clock, FIT, scratch)
-}
-
-/// How far an entry got, greater is better: furthest, then earliest.
-type Rank = (usize, std::cmp::Reverse<Option<i64>>);
-
-/// The best choice of all, and of each segment.
-#[derive(Default)]
-struct Best {
-    total: Option<(Rank, usize)>,
-    keys: Vec<(Vec<u32>, (Rank, usize))>,
-}
-
-impl Best {
-    fn offer(&mut self, key: Vec<u32>, choice: usize, entry: &Entry<'_>) {
-        let rank = (
-            entry.furthest,
-            std::cmp::Reverse(entry.time_us(entry.furthest)),
-        );
-        if self.total.is_none_or(|(best, _)| rank > best) {
-            self.total = Some((rank, choice));
-        }
-        match self.keys.iter_mut().find(|(other, _)| *other == key) {
-            None => self.keys.push((key, (rank, choice))),
-            Some((_, best)) if rank > best.0 => *best = (rank, choice),
-            Some(_) => {}
-        }
+    subject: &Subject<'_>,
+    labels: &Labels<'_>,
+    entry: &Entry<'_>,
+) -> Option<Reason> {
+    let sources = plan.reasons?;
+    if entry.state != State::Dropped || entry.discarded {
+        return None;
     }
-}
-
-/// Where judged entries go.
-struct Sink<'a> {
-    plan: &'a Plan,
-    labels: &'a Labels<'a>,
-    subject: &'a Subject<'a>,
-    total: &'a mut Numbers,
-    groups: &'a mut HashMap<Box<[u32]>, Numbers>,
-    listing: &'a mut Listing,
-}
-
-impl Sink<'_> {
-    fn total(&mut self, entry: &Entry<'_>) {
-        match &self.plan.list {
-            None => self.total.update(self.plan, entry),
-            Some(_) if self.plan.breakdown == 0 => self.list(&[], 0, entry),
-            Some(_) => {}
-        }
-    }
-
-    fn group(&mut self, key: &[u32], index: u32, entry: &Entry<'_>) -> Result<()> {
-        if self.plan.list.is_some() {
-            self.list(key, index, entry);
-            return Ok(());
-        }
-        if let Some(numbers) = self.groups.get_mut(key) {
-            numbers.update(self.plan, entry);
-            return Ok(());
-        }
-        if self.groups.len() == MAX_SEGMENTS {
-            return Err(DataFusionError::External(Box::new(SegmentLimit)));
-        }
-        let numbers = self
-            .groups
-            .entry(key.into())
-            .or_insert_with(|| Numbers::new(self.plan));
-        numbers.update(self.plan, entry);
-        Ok(())
-    }
-
-    fn list(&mut self, key: &[u32], index: u32, entry: &Entry<'_>) {
-        let Some(list) = &self.plan.list else {
-            return;
-        };
-        if !list.counts(entry) {
-            return;
-        }
-        let labels = self.labels.of(key);
-        if !list.is_listed(&labels) {
-            return;
-        }
-        self.listing.count += 1;
-        let hit = &self.subject.hits[entry.clock.row];
-        let place = Place {
-            root: self.subject.root,
-            subject: hit.subject,
-            index,
-        };
-        if !list.is_on_page(place, self.listing.page.len()) {
-            return;
-        }
-        let ids = self.subject.ids.get(hit.ids as usize).cloned();
-        let (id, company) = ids.unwrap_or_default();
-        let steps = self.plan.rules.steps().len();
-        self.listing.page.push(Listed {
-            place,
-            id,
-            company,
-            clock_us: entry.clock.us,
-            state: entry.state,
-            furthest: entry.furthest,
-            times_us: (0..steps).map(|step| entry.time_us(step)).collect(),
-            outcome: entry.outcome,
-            labels,
+    let step = entry.furthest;
+    let word = |text: &str| Some(Arc::from(text));
+    let Some(hit) = entry.reason else {
+        return Some(Reason {
+            step,
+            class: word(UNKNOWN),
+            code: word(TIMED_OUT),
+            attribution: None,
+            recoverable: None,
         });
-    }
+    };
+    let text = |source| labels.shared(subject.value(hit, source));
+    let class = text(sources.class).or_else(|| word(UNKNOWN));
+    let recoverable = text(sources.recoverable).map(|flag| &*flag == "true");
+    Some(Reason {
+        step,
+        class,
+        code: text(sources.code).or_else(|| text(sources.event)),
+        attribution: text(sources.attribution),
+        recoverable,
+    })
+}
+
+/// Class of a reason that nobody told.
+const UNKNOWN: &str = "unknown";
+/// Code of those that just never came back.
+const TIMED_OUT: &str = "timed_out";
+
+fn too_many(limit: TooManyHoldings) -> DataFusionError {
+    DataFusionError::External(Box::new(limit))
 }

@@ -6,6 +6,7 @@
 //! the partitions. Start with [`Engine::funnel`].
 
 mod answer;
+mod choices;
 mod columns;
 mod condition;
 mod dead_letters;
@@ -21,6 +22,7 @@ mod question;
 mod report;
 mod rows;
 mod shard;
+mod sink;
 mod sql;
 mod subjects;
 mod success;
@@ -31,7 +33,7 @@ mod tests;
 
 pub use answer::{
     DeadLetter, DeadLettersAnswer, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate,
-    StepAnswer, SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin,
+    ReasonCount, StepAnswer, SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin,
     TimeToConvert, Times, TrendBucket, Warning, null,
 };
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};

@@ -107,6 +107,7 @@ impl ListPlan {
             .entered_us
             .is_none_or(|(from, to)| (from..to).contains(&entry.clock.us));
         shown
+            && !entry.discarded
             && in_bucket
             && (!self.matured || entry.matured)
             && self

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use linkfunnel_funnel::{Entry, State, Tally};
+use linkfunnel_funnel::{Entry, Rules, State, Tally};
 
 use crate::list::Listing;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
@@ -21,11 +21,24 @@ pub(crate) struct BucketCounts {
     pub(crate) matured_converted: u64,
 }
 
+/// Why a subject stopped, as its event says; absent what it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Reason {
+    /// Index of the furthest step.
+    pub(crate) step: usize,
+    pub(crate) class: Option<Arc<str>>,
+    pub(crate) code: Option<Arc<str>>,
+    pub(crate) attribution: Option<Arc<str>>,
+    pub(crate) recoverable: Option<bool>,
+}
+
 /// The counts of one segment, or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) tally: Tally,
     pub(crate) trend: Vec<BucketCounts>,
+    /// Of the dropped, where reasons are asked for.
+    pub(crate) reasons: HashMap<Reason, u64>,
 }
 
 /// What an answer says about the events it left out.
@@ -51,24 +64,23 @@ impl Numbers {
         Numbers {
             tally: Tally::new(&plan.rules, plan.times),
             trend: vec![BucketCounts::default(); plan.buckets.len()],
+            reasons: HashMap::new(),
         }
     }
 
-    pub(crate) fn update(&mut self, plan: &Plan, entry: &Entry<'_>) {
-        self.tally.update(&plan.rules, entry);
-        let Some(bucket) = bucket_of(&plan.buckets, entry.clock.us) else {
-            return;
-        };
-        let counts = &mut self.trend[bucket];
-        counts.entered += 1;
-        counts.matured_entered += u64::from(entry.matured);
-        match entry.state {
-            State::Converted => {
-                counts.converted += 1;
-                counts.matured_converted += u64::from(entry.matured);
-            }
-            State::Dropped => counts.dropped += 1,
-            State::Open => counts.open += 1,
+    /// Counts an entry found by `rules` (the plan's, or what its provider can show of them).
+    pub(crate) fn update(&mut self, rules: &Rules, entry: &Entry<'_>, reason: Option<Reason>) {
+        self.tally.update(rules, entry);
+        if let Some(reason) = reason {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Counts an entry in the interval in which its clock started, or in the one given.
+    pub(crate) fn update_trend(&mut self, plan: &Plan, entry: &Entry<'_>, bucket: Option<usize>) {
+        let bucket = bucket.or_else(|| bucket_of(&plan.buckets, entry.clock.us));
+        if let Some(bucket) = bucket.filter(|_| !entry.discarded) {
+            self.trend[bucket].update(entry);
         }
     }
 
@@ -81,6 +93,24 @@ impl Numbers {
             mine.open += more.open;
             mine.matured_entered += more.matured_entered;
             mine.matured_converted += more.matured_converted;
+        }
+        for (reason, count) in &other.reasons {
+            *self.reasons.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+impl BucketCounts {
+    fn update(&mut self, entry: &Entry<'_>) {
+        self.entered += 1;
+        self.matured_entered += u64::from(entry.matured);
+        match entry.state {
+            State::Converted => {
+                self.converted += 1;
+                self.matured_converted += u64::from(entry.matured);
+            }
+            State::Dropped => self.dropped += 1,
+            State::Open => self.open += 1,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use linkfunnel_funnel as funnel;
+use linkfunnel_model::vocab::Provider;
 use linkfunnel_model::{
-    CheckedQuestion, Entries, Field, FieldKind, FieldRef, FunnelDefinition, IdKind, Moment, Op,
-    Subject, Ties,
+    Attribution, CheckedQuestion, Entries, EventName, Field, FieldKind, FieldRef, FunnelDefinition,
+    IdKind, OnExclude, Op, Order, Scope, Subject, Ties, can_show,
 };
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY};
 
@@ -22,8 +23,10 @@ use crate::trend::{self, Bucket};
 pub(crate) struct Dimension {
     /// As the question names it.
     pub(crate) name: String,
-    pub(crate) source: Source,
-    pub(crate) moment: Moment,
+    /// Index into [`Plan::sources`].
+    pub(crate) source: usize,
+    /// Which of its values a subject stands under.
+    pub(crate) attribution: Attribution,
 }
 
 /// A condition on the value a subject stands under.
@@ -43,6 +46,25 @@ pub(crate) struct Population {
     pub(crate) human: bool,
 }
 
+/// Indices into [`Plan::sources`] of what a dropped subject's reason is read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReasonSources {
+    pub(crate) event: usize,
+    pub(crate) class: usize,
+    pub(crate) code: usize,
+    pub(crate) attribution: usize,
+    pub(crate) recoverable: usize,
+}
+
+/// What the providers cannot show of a funnel (semantics rule 12).
+#[derive(Debug, Clone)]
+pub(crate) struct Bypass {
+    /// Index into [`Plan::sources`] of the provider.
+    pub(crate) source: usize,
+    /// By provider that cannot show some required step between the ends: the steps it cannot.
+    pub(crate) unseen: Vec<(&'static str, u64)>,
+}
+
 /// A compiled question.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -50,12 +72,21 @@ pub(crate) struct Plan {
     pub(crate) rules: funnel::Rules,
     pub(crate) span: funnel::Span,
     pub(crate) matching: Matching,
+    /// Set when a strict funnel's scope is every event: those that break nothing all the same.
+    pub(crate) scope_all: Option<Vec<String>>,
     pub(crate) population: Population,
+    /// Every value that is kept of an event, each once.
+    pub(crate) sources: Vec<Source>,
     /// Those of the breakdown first, in its order, then those only filtered by.
     pub(crate) dimensions: Vec<Dimension>,
     /// How many of them are the breakdown.
     pub(crate) breakdown: usize,
     pub(crate) filters: Vec<SubjectFilter>,
+    /// Indices into [`Plan::sources`] of the fields held constant.
+    pub(crate) held: Vec<usize>,
+    pub(crate) bypass: Option<Bypass>,
+    /// Set when reasons are asked for.
+    pub(crate) reasons: Option<ReasonSources>,
     /// Whether times to each step are kept.
     pub(crate) times: funnel::Times,
     /// Trend intervals; empty without.
@@ -77,41 +108,58 @@ impl Plan {
             (Some(pseudonym), FieldKind::Id(kind)) => pseudonym(tenant, kind, text),
             _ => text.to_owned(),
         };
+        let mut sources = Sources::default();
         let mut dimensions: Vec<Dimension> = Vec::new();
-        for ((field, moment), name) in question.dimensions.iter().zip(names) {
-            let (name, source) = (name.clone(), field.clone().into());
+        for ((field, attribution), name) in question.dimensions.iter().zip(names) {
             dimensions.push(Dimension {
-                name,
-                source,
-                moment: *moment,
+                name: name.clone(),
+                source: sources.keep(field.clone().into()),
+                attribution: *attribution,
             });
         }
         let breakdown = dimensions.len();
-        let filters = filters(question, &mut dimensions, &rename)?;
+        let filters = filters(question, &mut dimensions, &mut sources, &rename)?;
+        let definition = &question.funnel;
+        let mut held = Vec::new();
+        for (i, name) in definition.hold_constant.iter().enumerate() {
+            let field = FieldRef::parse(name, &format!("/funnel/hold_constant/{i}"))?;
+            held.push(sources.keep(field.into()));
+        }
+        let bypass = bypass(definition, &mut sources);
+        let reasons = question.reasons.then(|| reason_sources(&mut sources));
         let span = &question.span;
         let (from_us, to_us) = (span.from_us, span.to_us);
         let buckets = match question.interval {
             Some(interval) => trend::buckets(from_us, to_us, interval, span.timezone)?,
             None => Vec::new(),
         };
-        let names = |field| dimensions.iter().any(|d| d.source == Source::Field(field));
+        let names = |field| {
+            let source = Source::Field(field);
+            dimensions.iter().any(|d| sources.0[d.source] == source)
+        };
         let population = Population {
             live: !names(Field::Environment),
             human: !names(Field::Traffic),
         };
+        let scope_all = (definition.scope == Scope::All).then(|| definition.ignore.clone());
         Ok(Plan {
-            subject: question.funnel.subject,
-            rules: rules(&question.funnel)?,
+            subject: definition.subject,
+            rules: rules(definition)?,
             span: funnel::Span {
                 from_us,
                 to_us,
                 watermark_us,
             },
-            matching: Matching::new(&question.funnel, &rename)?,
+            matching: Matching::new(definition, &rename)?,
+            scope_all,
             population,
+            sources: sources.0,
             dimensions,
             breakdown,
             filters,
+            held,
+            bypass,
+            reasons,
             times: if question.times {
                 funnel::Times::Kept
             } else {
@@ -139,7 +187,7 @@ impl Plan {
     pub(crate) fn segments_overlap(&self) -> bool {
         self.dimensions[..self.breakdown]
             .iter()
-            .any(|d| d.moment == Moment::Chosen)
+            .any(|d| d.attribution == Attribution::Each)
     }
 
     /// The columns to read, each once.
@@ -155,7 +203,7 @@ impl Plan {
         names.extend(self.population.live.then_some(Field::Environment.column()));
         names.extend(self.population.human.then_some(Field::Traffic.column()));
         names.extend(self.matching.columns());
-        names.extend(self.dimensions.iter().flat_map(|d| d.source.columns()));
+        names.extend(self.sources.iter().flat_map(Source::columns));
         if self.list.is_some() {
             names.extend([self.id_kind().field().column(), Field::CompanyId.column()]);
         }
@@ -164,11 +212,67 @@ impl Plan {
 
     /// What is shown for a subject without a value of a dimension.
     pub(crate) fn absent(&self, dimension: usize) -> Arc<str> {
-        match self.dimensions[dimension].moment {
-            Moment::Chosen => BEFORE_CHOICE.into(),
-            Moment::Entry | Moment::FirstInWindow => NONE.into(),
+        match self.dimensions[dimension].attribution {
+            Attribution::Each => BEFORE_CHOICE.into(),
+            _ => NONE.into(),
         }
     }
+}
+
+/// The values to keep of each event, each once.
+#[derive(Debug, Default)]
+struct Sources(Vec<Source>);
+
+impl Sources {
+    fn keep(&mut self, source: Source) -> usize {
+        let known = self.0.iter().position(|other| *other == source);
+        known.unwrap_or_else(|| {
+            self.0.push(source);
+            self.0.len() - 1
+        })
+    }
+
+    fn field(&mut self, field: Field) -> usize {
+        self.keep(Source::Field(field))
+    }
+}
+
+fn reason_sources(sources: &mut Sources) -> ReasonSources {
+    ReasonSources {
+        event: sources.field(Field::Event),
+        class: sources.field(Field::ReasonClass),
+        code: sources.field(Field::ReasonCode),
+        attribution: sources.field(Field::ReasonAttribution),
+        recoverable: sources.field(Field::ReasonRecoverable),
+    }
+}
+
+/// Which required steps between the ends a provider cannot show; `None` where every provider shows all.
+fn bypass(definition: &FunnelDefinition, sources: &mut Sources) -> Option<Bypass> {
+    let last = definition.steps.len() - 1;
+    let hides = |provider: Provider, event: &str| {
+        EventName::parse(event).is_some_and(|event| !can_show(provider, event))
+    };
+    let unseen_by = |provider: Provider| {
+        let steps = definition.steps.iter().enumerate().take(last).skip(1);
+        steps
+            .filter(|(_, step)| !step.optional)
+            .filter(|(_, step)| {
+                step.alternatives()
+                    .iter()
+                    .all(|a| hides(provider, &a.event))
+            })
+            .fold(0, |mask, (i, _)| mask | 1_u64 << i)
+    };
+    let unseen: Vec<(&str, u64)> = Provider::ALL
+        .iter()
+        .map(|provider| (provider.as_str(), unseen_by(*provider)))
+        .filter(|(_, steps)| *steps != 0)
+        .collect();
+    (!unseen.is_empty() && definition.order != Order::Unordered).then(|| Bypass {
+        source: sources.field(Field::Provider),
+        unseen,
+    })
 }
 
 /// Segment of subjects without a value.
@@ -181,23 +285,24 @@ pub const OTHER: &str = "(other)";
 fn filters(
     question: &CheckedQuestion,
     dimensions: &mut Vec<Dimension>,
+    sources: &mut Sources,
     rename: &dyn Fn(Field, &str) -> String,
 ) -> Result<Vec<SubjectFilter>> {
     let mut filters = Vec::new();
     for (i, condition) in question.filters.iter().enumerate() {
         let at = format!("/filters/{i}");
         let (source, check) = compile(condition, rename, &at)?;
+        let source = sources.keep(source);
         let known = dimensions.iter().position(|d| d.source == source);
         let dimension = known.unwrap_or_else(|| {
-            let moment = match FieldRef::parse(&condition.field, "") {
-                Ok(FieldRef::Field(field)) => field.moment().unwrap_or(Moment::Entry),
-                _ => Moment::Entry,
+            let natural = match FieldRef::parse(&condition.field, "") {
+                Ok(FieldRef::Field(field)) => field.moment().map(Attribution::from),
+                _ => None,
             };
-            let name = condition.field.clone();
             dimensions.push(Dimension {
-                name,
+                name: condition.field.clone(),
                 source,
-                moment,
+                attribution: natural.unwrap_or(Attribution::Entry),
             });
             dimensions.len() - 1
         });
@@ -216,21 +321,42 @@ fn rules(definition: &FunnelDefinition) -> Result<funnel::Rules> {
             max_gap_us: step.max_gap.map(|gap| gap.us()),
         })
         .collect();
-    let ties = match definition.ties {
-        Ties::AnyOrder => funnel::Ties::AnyOrder,
-        Ties::StrictIncrease => funnel::Ties::StrictIncrease,
-    };
-    let entries = match definition.entries {
-        Entries::Cohort => funnel::Entries::Cohort,
-    };
-    funnel::Rules::new(
+    let exclusions = definition
+        .exclude
+        .iter()
+        .map(|exclusion| funnel::ExclusionRule {
+            after: exclusion.after - 1,
+            before: exclusion.before - 1,
+        })
+        .collect();
+    let spec = funnel::Spec {
         steps,
-        definition.outcomes.len(),
-        definition.window.us(),
-        ties,
-        entries,
-    )
-    .map_err(|e| Error::refused("bad_funnel", "/funnel", e.to_string()))
+        outcomes: definition.outcomes.len(),
+        window_us: definition.window.us(),
+        order: match definition.order {
+            Order::Ordered => funnel::Order::Ordered,
+            Order::Strict => funnel::Order::Strict,
+            Order::Unordered => funnel::Order::Unordered {
+                first_pinned: definition.first_pinned,
+            },
+        },
+        ties: match definition.ties {
+            Ties::AnyOrder => funnel::Ties::AnyOrder,
+            Ties::StrictIncrease => funnel::Ties::StrictIncrease,
+        },
+        entries: match definition.entries {
+            Entries::Cohort => funnel::Entries::Cohort,
+            Entries::Best => funnel::Entries::Best,
+            Entries::All => funnel::Entries::All,
+        },
+        exclusions,
+        on_exclude: match definition.on_exclude {
+            OnExclude::Block => funnel::OnExclude::Block,
+            OnExclude::DiscardSubject => funnel::OnExclude::DiscardSubject,
+        },
+        held: definition.hold_constant.len(),
+    };
+    funnel::Rules::new(spec).map_err(|e| Error::refused("bad_funnel", "/funnel", e.to_string()))
 }
 
 /// The check that default population makes of a field (semantics rule 3).

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use linkfunnel_model::{Breakdown, Condition, FunnelQuestion, FunnelRef, Interval, Range};
+use linkfunnel_model::{
+    Attribution, Breakdown, Condition, FunnelQuestion, FunnelRef, Interval, Range,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -36,6 +38,10 @@ pub struct SubjectsQuestion {
     /// The `breakdown.limit` of the funnel question; decides what `(other)` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_limit: Option<usize>,
+    /// The `breakdown.attribution` of the funnel question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub attribution: BTreeMap<String, Attribution>,
     /// Only those whose clock started here: a bucket of the trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entered: Option<Range>,
@@ -78,7 +84,11 @@ impl SubjectsQuestion {
             funnel: self.funnel.clone(),
             range: self.range.clone(),
             filters: self.filters.clone(),
-            breakdown: (!by.is_empty()).then_some(Breakdown { by, limit }),
+            breakdown: (!by.is_empty()).then(|| Breakdown {
+                by,
+                limit,
+                attribution: self.attribution.clone(),
+            }),
             interval: None,
             include: Vec::new(),
             as_of: self.as_of.clone(),

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use linkfunnel_funnel::{Histogram, StepTally, Tally};
+use linkfunnel_funnel::{Entries, Histogram, StepTally, Tally};
 use linkfunnel_model::FunnelDefinition;
 use linkfunnel_stats::{NotObserved, Survival, wilson};
 
 use crate::answer::{
-    Group, Matured, OutcomeCount, Rate, StepAnswer, TimeBin, TimeToConvert, Times, TrendBucket,
-    null,
+    Group, Matured, OutcomeCount, Rate, ReasonCount, StepAnswer, TimeBin, TimeToConvert, Times,
+    TrendBucket, null,
 };
-use crate::numbers::{BucketCounts, Numbers};
+use crate::numbers::{BucketCounts, Numbers, Reason};
 use crate::plan::{OTHER, Plan};
 use crate::trend;
 
@@ -92,6 +92,7 @@ impl Reporter<'_> {
             converted: tally.converted,
             dropped: tally.dropped,
             open: tally.open,
+            discarded: tally.discarded,
             outcomes: self.outcomes(tally),
             matured: Matured {
                 entered: tally.matured_entered,
@@ -103,9 +104,12 @@ impl Reporter<'_> {
                 null::NOT_MATURED,
             ),
             rate_so_far: so_far(tally.converted, tally.entered),
-            rate_expected: expected(tally, &survival),
-            steps: self.steps(tally),
-            time_to_convert: self.times.then(|| time_to_convert(tally, &survival)),
+            rate_expected: match self.plan.rules.entries() {
+                Entries::Best => Rate::none(null::NOT_WITH_BEST),
+                Entries::Cohort | Entries::All => expected(tally, &survival),
+            },
+            steps: self.steps(numbers),
+            time_to_convert: self.times.then(|| self.time_to_convert(tally, &survival)),
             trend: self.trend(&numbers.trend),
         }
     }
@@ -135,7 +139,8 @@ impl Reporter<'_> {
             .collect()
     }
 
-    fn steps(&self, tally: &Tally) -> Vec<StepAnswer> {
+    fn steps(&self, numbers: &Numbers) -> Vec<StepAnswer> {
+        let tally = &numbers.tally;
         let steps = self.definition.steps.iter().zip(&tally.steps).enumerate();
         steps
             .map(|(i, (definition, step))| {
@@ -153,16 +158,42 @@ impl Reporter<'_> {
                     open: step.open,
                     matured_reached: step.matured_reached,
                     rate_from_entry: rate(
-                        step.matured_reached,
+                        got_this_far(step),
                         tally.matured_entered,
                         null::NOT_MATURED,
                     ),
                     rate_from_previous: rate_from_previous(tally, previous, step),
                     time_from_entry_ms: self.times(&step.from_entry_us),
                     time_from_previous_ms: self.times(&step.from_previous_us),
+                    reasons: reasons(i, &numbers.reasons),
                 }
             })
             .collect()
+    }
+
+    fn time_to_convert(&self, tally: &Tally, survival: &Survival) -> TimeToConvert {
+        let empty = Histogram::default();
+        let histogram = tally
+            .steps
+            .last()
+            .map_or(&empty, |last| &last.from_entry_us);
+        let is_followed = self.plan.rules.entries() != Entries::Best;
+        let median = survival.median().filter(|_| is_followed);
+        let bin = |(from, to, count): (u64, u64, u64)| TimeBin {
+            from_ms: ms(from),
+            to_ms: ms(to),
+            count,
+        };
+        TimeToConvert {
+            converted_ms: times(histogram),
+            median_with_open_ms: median.map(ms),
+            code: match (median, is_followed) {
+                (Some(_), _) => None,
+                (None, true) => Some(null::BELOW_HALF.to_owned()),
+                (None, false) => Some(null::NOT_WITH_BEST.to_owned()),
+            },
+            bins: bins(&histogram.buckets()).into_iter().map(bin).collect(),
+        }
     }
 
     /// The trend in words.
@@ -209,13 +240,33 @@ pub(crate) fn shown_labels(ranked: &Ranked) -> Vec<Vec<Arc<str>>> {
     labels.into_iter().cloned().collect()
 }
 
+/// Matured subjects that reached the step or, their provider not showing it, one beyond.
+fn got_this_far(step: &StepTally) -> u64 {
+    step.matured_reached + step.matured_bypassed
+}
+
+/// Why those whose furthest step this is dropped, most frequent first.
+fn reasons(step: usize, all: &HashMap<Reason, u64>) -> Vec<ReasonCount> {
+    let mut here: Vec<(&Reason, u64)> = all
+        .iter()
+        .filter(|(reason, _)| reason.step == step)
+        .map(|(reason, count)| (reason, *count))
+        .collect();
+    here.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+    let text = |word: &Option<Arc<str>>| word.as_deref().unwrap_or("unknown").to_owned();
+    let in_words = |(reason, count): (&Reason, u64)| ReasonCount {
+        class: text(&reason.class),
+        code: text(&reason.code),
+        attribution: reason.attribution.as_deref().map(str::to_owned),
+        recoverable: reason.recoverable,
+        count,
+    };
+    here.into_iter().map(in_words).collect()
+}
+
 fn rate_from_previous(tally: &Tally, previous: Option<&StepTally>, step: &StepTally) -> Rate {
     match previous {
-        None => rate(
-            step.matured_reached,
-            tally.matured_entered,
-            null::NOT_MATURED,
-        ),
+        None => rate(got_this_far(step), tally.matured_entered, null::NOT_MATURED),
         Some(previous) => {
             let nothing = tally.matured_entered == 0;
             let code = if nothing {
@@ -223,7 +274,7 @@ fn rate_from_previous(tally: &Tally, previous: Option<&StepTally>, step: &StepTa
             } else {
                 null::NOBODY_REACHED
             };
-            rate(step.matured_reached, previous.matured_reached, code)
+            rate(got_this_far(step), got_this_far(previous), code)
         }
     }
 }
@@ -304,26 +355,6 @@ fn times(histogram: &Histogram) -> Times {
         p90: at(90),
         p95: at(95),
         code,
-    }
-}
-
-fn time_to_convert(tally: &Tally, survival: &Survival) -> TimeToConvert {
-    let empty = Histogram::default();
-    let histogram = tally
-        .steps
-        .last()
-        .map_or(&empty, |last| &last.from_entry_us);
-    let median = survival.median();
-    let bin = |(from, to, count): (u64, u64, u64)| TimeBin {
-        from_ms: ms(from),
-        to_ms: ms(to),
-        count,
-    };
-    TimeToConvert {
-        converted_ms: times(histogram),
-        median_with_open_ms: median.map(ms),
-        code: median.is_none().then(|| null::BELOW_HALF.to_owned()),
-        bins: bins(&histogram.buckets()).into_iter().map(bin).collect(),
     }
 }
 

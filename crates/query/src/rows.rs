@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use datafusion::error::Result;
-use linkfunnel_model::{EventName, Field, Moment};
+use linkfunnel_model::{Attribution, EventName, Field};
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY};
 
 use crate::columns::{ABSENT, Cell, Interner, Source, codes, column, int64s, test, texts, words};
@@ -18,12 +18,17 @@ pub(crate) struct Rows<'b> {
     subjects: (&'b [i64], &'b dyn Array),
     pub(crate) steps: Vec<u64>,
     pub(crate) outcomes: Vec<u32>,
+    pub(crate) exclusions: Vec<u32>,
+    /// Whether it breaks a strict funnel whose scope is every event; empty otherwise.
+    scope: Vec<bool>,
+    /// Whether it says why a subject stopped; empty when not asked for.
+    reasons: Vec<bool>,
     /// Verdict on environment and on traffic, where asked.
     population: Vec<Vec<bool>>,
-    /// Per dimension, the code per row.
+    /// Per source, the code per row.
     pub(crate) values: Vec<Vec<u32>>,
-    /// Per dimension, when its value counts.
-    moments: Vec<Moment>,
+    /// Per dimension, its source and which of its values counts.
+    dimensions: Vec<(usize, Attribution)>,
     activity: Option<Vec<bool>>,
     ids: Option<(&'b StringArray, &'b StringArray)>,
 }
@@ -43,15 +48,27 @@ impl<'b> Rows<'b> {
             population.push(population_test(batch, Field::Traffic, "human")?);
         }
         let values = plan
-            .dimensions
+            .sources
             .iter()
-            .map(|d| codes(batch, &d.source, interner))
+            .map(|source| codes(batch, source, interner))
             .collect::<Result<_>>()?;
-        let moments: Vec<Moment> = plan.dimensions.iter().map(|d| d.moment).collect();
-        let activity = moments
-            .contains(&Moment::Chosen)
-            .then(|| activity(batch))
-            .transpose()?;
+        let dimensions = plan.dimensions.iter().map(|d| (d.source, d.attribution));
+        let dimensions: Vec<(usize, Attribution)> = dimensions.collect();
+        let is_chosen = |(_, attribution): &(usize, Attribution)| *attribution == Attribution::Each;
+        let activity = match dimensions.iter().any(is_chosen) {
+            true => Some(named(batch, |word| {
+                EventName::parse(word).is_some_and(is_activity)
+            })?),
+            false => None,
+        };
+        let scope = match &plan.scope_all {
+            Some(ignore) => named(batch, |word| !ignore.iter().any(|event| event == word))?,
+            None => Vec::new(),
+        };
+        let reasons = match plan.reasons {
+            Some(_) => named(batch, |word| EventName::parse(word).is_some_and(is_reason))?,
+            None => Vec::new(),
+        };
         let id = plan.id_kind().field().column();
         let ids = match plan.list {
             Some(_) => Some((texts(batch, id)?, texts(batch, Field::CompanyId.column())?)),
@@ -65,9 +82,12 @@ impl<'b> Rows<'b> {
             subjects: int64s(batch, plan.id_kind().key_column())?,
             steps: masks.steps,
             outcomes: masks.outcomes,
+            exclusions: masks.exclusions,
+            scope,
+            reasons,
             population,
             values,
-            moments,
+            dimensions,
             activity,
             ids,
         })
@@ -96,17 +116,37 @@ impl<'b> Rows<'b> {
 
     /// Whether an event that matches nothing tells a value that counts.
     pub(crate) fn has_value(&self, row: usize) -> bool {
-        self.values
-            .iter()
-            .zip(&self.moments)
-            .any(|(codes, moment)| {
-                codes[row] != ABSENT
-                    && match moment {
-                        Moment::Entry => false,
-                        Moment::FirstInWindow => true,
-                        Moment::Chosen => self.is_activity(row),
-                    }
-            })
+        self.dimensions.iter().any(|(source, attribution)| {
+            self.values[*source][row] != ABSENT
+                && match attribution {
+                    Attribution::Entry | Attribution::Step(_) => false,
+                    Attribution::First | Attribution::Last => true,
+                    Attribution::Each => self.is_activity(row),
+                }
+        })
+    }
+
+    /// Whether it breaks a strict funnel when it stands between two of its steps.
+    pub(crate) fn is_in_scope(&self, row: usize) -> bool {
+        match self.scope.get(row) {
+            Some(in_scope) => *in_scope,
+            None => self.steps[row] != 0 || self.exclusions[row] != 0,
+        }
+    }
+
+    /// Whether it says why a subject stopped.
+    pub(crate) fn is_reason(&self, row: usize) -> bool {
+        self.reasons.get(row).is_some_and(|is_reason| *is_reason)
+    }
+
+    /// Whether some rule of the question can use it.
+    pub(crate) fn is_useful(&self, row: usize) -> bool {
+        self.steps[row] != 0
+            || self.exclusions[row] != 0
+            || self.outcomes[row] != 0
+            || self.is_in_scope(row)
+            || self.is_reason(row)
+            || self.has_value(row)
     }
 
     pub(crate) fn ids(&self, row: usize) -> Option<(String, Option<String>)> {
@@ -124,23 +164,44 @@ fn population_test(batch: &RecordBatch, field: Field, word: &str) -> Result<Vec<
     })
 }
 
-/// Whether each event belongs to what a person does on the way (domain.md 3.3: groups Journey and
-/// Attempt), so that its integration counts as chosen; an hourly sync's does not.
-fn activity(batch: &RecordBatch) -> Result<Vec<bool>> {
+/// Whether the name of each event is one of those meant.
+fn named(batch: &RecordBatch, is_meant: impl Fn(&str) -> bool) -> Result<Vec<bool>> {
     let events = words(column(batch, Field::Event.column())?)?;
     let verdicts: Vec<bool> = (0..events.texts.len())
-        .map(|code| {
-            events
-                .text(code)
-                .and_then(EventName::parse)
-                .is_some_and(is_activity)
-        })
+        .map(|code| events.text(code).is_some_and(&is_meant))
         .collect();
     Ok((0..batch.num_rows())
         .map(|row| events.code(row).is_some_and(|c| verdicts[c]))
         .collect())
 }
 
+/// Whether an event is an error, a denial or an exit: what a dropped subject's reason is read from (semantics rule 20).
+fn is_reason(event: EventName) -> bool {
+    use EventName as E;
+    matches!(
+        event,
+        E::AttemptErrored
+            | E::AttemptFailed
+            | E::AttemptExited
+            | E::ProviderNotFound
+            | E::ProviderUnavailable
+            | E::ConsentDenied
+            | E::InviteDeliveryFailed
+            | E::InviteExpired
+            | E::CtaDismissed
+            | E::PaymentAttemptFailed
+            | E::PaymentFailed
+            | E::PaymentLinkExpired
+            | E::PaymentLinkRevoked
+            | E::SyncFailed
+            | E::WriteFailed
+            | E::IdentityCheckFailed
+            | E::ObjectionRecorded
+    )
+}
+
+/// Whether an event belongs to what a person does on the way (domain.md 3.3: groups Journey and
+/// Attempt), so that its integration counts as chosen; an hourly sync's does not.
 fn is_activity(event: EventName) -> bool {
     use EventName as E;
     matches!(

@@ -92,8 +92,7 @@ impl Shard {
         let at_us = rows.times[row];
         let (steps, outcomes) = (rows.steps[row], rows.outcomes[row]);
         let matches = steps != 0 || outcomes != 0;
-        if at_us < plan.span.from_us || at_us > plan.last_us() || !(matches || rows.has_value(row))
-        {
+        if at_us < plan.span.from_us || at_us > plan.last_us() || !rows.is_useful(row) {
             return Ok(());
         }
         if !rows.is_in_population(row) {
@@ -121,6 +120,9 @@ impl Shard {
             event_key: rows.event_keys[row],
             steps,
             outcomes,
+            exclusions: rows.exclusions[row],
+            in_scope: rows.is_in_scope(row),
+            is_reason: rows.is_reason(row),
             is_choice: steps != 0 || rows.is_activity(row),
             values,
             ids,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use linkfunnel_funnel::State;
+use linkfunnel_funnel::{Entries, State};
 use linkfunnel_model::Mistake;
 
 use crate::answer::{SubjectItem, SubjectsAnswer};
@@ -46,6 +46,13 @@ impl Engine {
                 let (plan, outcome) = self.run_plan(&run, tenant, counted.plan).await?;
                 list.segment =
                     Segment::NoneOf(shown_labels(&rank(&plan, outcome.groups, segments)));
+            }
+            // Under `best` an interval of the trend is a question of its own about the entries begun in it.
+            if let (Some((from_us, to_us)), Entries::Best) =
+                (list.entered_us, prepared.plan.rules.entries())
+            {
+                let span = &mut prepared.plan.span;
+                (span.from_us, span.to_us) = (span.from_us.max(from_us), span.to_us.min(to_us));
             }
             prepared.plan.list = Some(list);
             let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;

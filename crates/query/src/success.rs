@@ -1,5 +1,7 @@
 //! Success rates: linked ÷ started, each saying what it started from.
 
+use std::collections::BTreeMap;
+
 use linkfunnel_model::{
     Breakdown, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Range, Subject, built_in_funnel,
 };
@@ -43,6 +45,7 @@ impl Engine {
         let breakdown = (!question.by.is_empty()).then(|| Breakdown {
             by: question.by.clone(),
             limit,
+            attribution: BTreeMap::new(),
         });
         let asked = FunnelQuestion {
             funnel: FunnelRef::Definition(Box::new(definition)),

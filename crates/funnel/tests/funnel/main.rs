@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod bounds;
 mod laws;
 mod oracle;
+mod orders;
 mod scenarios;
 mod table;

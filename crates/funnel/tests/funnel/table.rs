@@ -1,42 +1,83 @@
 //! Scenarios as tables that a person can read: `name | funnel | events | expected`.
 //!
-//! A funnel: `A B? C[2..5] within 10`: steps are letters, `?` optional, `[min..max]` gaps (either may be left out); then
-//! `within` µs, `strict`, `all`, `outcomes xy`, `range from..to`, `watermark n`. Without a watermark every window is over.
+//! A funnel: `A B? C[2..5] D~ within 10`: steps are letters, `?` optional, `[min..max]` gaps (either may be left out), `~` one
+//! that the subject's provider cannot show; then `within` µs, `strict`, `unordered`, `pinned` (unordered, step 1 first),
+//! `strict_increase`, `best`, `all`, `exclude x 1..2` (between which steps, from 1), `discard`, `hold n` fields, `scope all`
+//! (else events that match a step or exclusion), `outcomes xy`, `range from..to`, `watermark n`. Without a watermark every
+//! window is over.
 //!
-//! Events: `A@0 AB@3 x@4 -@5 P@6=xero`: capitals are the steps an event satisfies, small letters outcomes, `-` is
-//! unrelated, `=` the value chosen. They may come in any order; at the same instant they keep it.
+//! Events: `A@0 AB@3 x@4 -@5 P@6=xero !@7`: capitals are the steps an event satisfies, small letters outcomes and exclusions,
+//! `-` is unrelated, `!` says why a subject stopped, `=` the value chosen, or with `hold` the values held (`=xero,_`, `_` for
+//! one that is lacking). They may come in any order; at the same instant they keep it.
 //!
-//! Expected: steps reached with their time from the clock's start, then the state, `(outcome)`, and `early` for a
-//! conversion whose window still runs. Several entries, or values, are separated by ` / `.
+//! Expected: steps reached with their time from the clock's start, then the state, `(outcome)`, `early` for a conversion whose
+//! window still runs, `!@n` the time of the reason; `discarded` alone. Several entries, or values, are separated by ` / `.
 
 use linkfunnel_funnel::{
-    Entries, Entry, Error, NO_VALUE, Row, Rules, Scratch, Span, State, StepRule, Ties,
-    chosen_values, speak, speak_all, speak_holding,
+    Entries, Entry, Error, Events, ExclusionRule, NO_VALUE, OnExclude, Order, Row, Rules, Scratch,
+    Span, Spec, State, StepRule, Ties, chosen_values, speak, speak_all, speak_holding,
 };
 
 pub(crate) struct Funnel {
     names: Vec<char>,
     outcomes: String,
+    exclusions: String,
+    scope_all: bool,
     pub(crate) rules: Result<Rules, Error>,
     pub(crate) span: Span,
 }
 
+/// The events of one line.
+pub(crate) struct Line {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) held: Vec<u32>,
+    values: Vec<String>,
+}
+
+impl Line {
+    pub(crate) fn events(&self) -> Events<'_> {
+        Events {
+            rows: &self.rows,
+            held: &self.held,
+        }
+    }
+}
+
 pub(crate) fn funnel(text: &str) -> Funnel {
-    let (mut names, mut steps) = (vec![], vec![]);
-    let (mut window_us, mut ties, mut entries) = (0, Ties::AnyOrder, Entries::Cohort);
+    let (mut names, mut bypassed) = (vec![], 0);
+    let mut spec = Spec::default();
     let mut span = Span {
         from_us: 0,
         to_us: i64::MAX,
         watermark_us: Some(i64::MAX),
     };
-    let mut outcomes = String::new();
+    let (mut outcomes, mut exclusions, mut scope_all) = (String::new(), String::new(), false);
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
         let mut next = || words.next().expect("a word follows");
         match word {
-            "within" => window_us = next().parse().unwrap(),
-            "strict" => ties = Ties::StrictIncrease,
-            "all" => entries = Entries::All,
+            "within" => spec.window_us = next().parse().unwrap(),
+            "strict_increase" => spec.ties = Ties::StrictIncrease,
+            "strict" => spec.order = Order::Strict,
+            "unordered" => {
+                spec.order = Order::Unordered {
+                    first_pinned: false,
+                }
+            }
+            "pinned" => spec.order = Order::Unordered { first_pinned: true },
+            "best" => spec.entries = Entries::Best,
+            "all" => spec.entries = Entries::All,
+            "discard" => spec.on_exclude = OnExclude::DiscardSubject,
+            "hold" => spec.held = next().parse().unwrap(),
+            "scope" => scope_all = next() == "all",
+            "exclude" => {
+                exclusions.push_str(next());
+                let (after, before) = next().split_once("..").unwrap();
+                spec.exclusions.push(ExclusionRule {
+                    after: after.parse::<usize>().unwrap() - 1,
+                    before: before.parse::<usize>().unwrap() - 1,
+                });
+            }
             "outcomes" => outcomes = next().to_string(),
             "watermark" => span.watermark_us = Some(next().parse().unwrap()),
             "range" => {
@@ -45,15 +86,22 @@ pub(crate) fn funnel(text: &str) -> Funnel {
             }
             step => {
                 names.push(step.chars().next().unwrap());
-                steps.push(step_rule(&step[1..]));
+                let rest = &step[1..];
+                bypassed |= u64::from(rest.ends_with('~')) << spec.steps.len();
+                spec.steps.push(step_rule(rest.trim_end_matches('~')));
             }
         }
     }
-    let rules = Rules::new(steps, outcomes.len(), window_us, ties, entries);
+    spec.outcomes = outcomes.len();
     Funnel {
         names,
         outcomes,
-        rules,
+        exclusions,
+        scope_all,
+        rules: Rules::new(spec).map(|rules| match bypassed {
+            0 => rules,
+            mask => rules.bypassing(mask),
+        }),
         span,
     }
 }
@@ -72,34 +120,48 @@ fn step_rule(text: &str) -> StepRule {
     }
 }
 
-pub(crate) fn rows(funnel: &Funnel, text: &str, values: &mut Vec<String>) -> Vec<Row> {
-    let mut rows: Vec<Row> = text
+pub(crate) fn line(funnel: &Funnel, text: &str) -> Line {
+    let width = funnel.rules.as_ref().map_or(0, Rules::held);
+    let mut values = vec![];
+    let mut events: Vec<(Row, Vec<u32>)> = text
         .split_whitespace()
         .map(|event| {
             let (kinds, rest) = event.split_once('@').unwrap();
-            let (at, value) = rest.split_once('=').unwrap_or((rest, ""));
+            let (at, named) = rest.split_once('=').unwrap_or((rest, "_"));
             let bits = |names: &mut dyn Iterator<Item = char>| {
                 names.enumerate().fold(0_u64, |mask, (bit, name)| {
                     mask | u64::from(kinds.contains(name)) << bit
                 })
             };
-            Row {
-                at_us: at.parse().unwrap(),
-                steps: bits(&mut funnel.names.iter().copied()),
-                outcomes: u32::try_from(bits(&mut funnel.outcomes.chars())).unwrap(),
-                value: if value.is_empty() {
-                    NO_VALUE
-                } else {
-                    code(values, value)
-                },
-            }
+            let narrow = |bits: u64| u32::try_from(bits).unwrap();
+            let mut codes: Vec<u32> = named.split(',').map(|v| code(&mut values, v)).collect();
+            codes.resize(width.max(1), NO_VALUE);
+            let steps = bits(&mut funnel.names.iter().copied());
+            let exclusions = narrow(bits(&mut funnel.exclusions.chars()));
+            let row = Row {
+                steps,
+                outcomes: narrow(bits(&mut funnel.outcomes.chars())),
+                exclusions,
+                value: codes[0],
+                in_scope: funnel.scope_all || steps != 0 || exclusions != 0,
+                is_reason: kinds.contains('!'),
+                ..Row::at(at.parse().unwrap())
+            };
+            (row, codes[..width].to_vec())
         })
         .collect();
-    rows.sort_by_key(|row| row.at_us);
-    rows
+    events.sort_by_key(|(row, _)| row.at_us);
+    Line {
+        rows: events.iter().map(|(row, _)| *row).collect(),
+        held: events.into_iter().flat_map(|(_, held)| held).collect(),
+        values,
+    }
 }
 
 fn code(values: &mut Vec<String>, value: &str) -> u32 {
+    if value == "_" {
+        return NO_VALUE;
+    }
     let at = values.iter().position(|v| v == value).unwrap_or_else(|| {
         values.push(value.to_string());
         values.len() - 1
@@ -107,7 +169,10 @@ fn code(values: &mut Vec<String>, value: &str) -> u32 {
     u32::try_from(at).unwrap()
 }
 
-fn text(funnel: &Funnel, entry: &Entry<'_>) -> String {
+fn text(funnel: &Funnel, rows: &[Row], entry: &Entry<'_>) -> String {
+    if entry.discarded {
+        return "discarded".to_string();
+    }
     let mut words: Vec<String> = vec![];
     for (step, name) in funnel.names.iter().enumerate() {
         if let Some(time_us) = entry.from_entry_us(step) {
@@ -123,6 +188,9 @@ fn text(funnel: &Funnel, entry: &Entry<'_>) -> String {
     }
     if entry.state == State::Converted && !entry.matured {
         words.push("early".to_string());
+    }
+    if let Some(row) = entry.reason {
+        words.push(format!("!@{}", rows[row].at_us.abs_diff(entry.clock.us)));
     }
     words.join(" ")
 }
@@ -166,39 +234,39 @@ fn mistake(line: &str, say: fn(&Funnel, &str) -> Vec<String>) -> Option<String> 
 }
 
 fn entries(funnel: &Funnel, events: &str) -> Vec<String> {
-    let rows = rows(funnel, events, &mut vec![]);
+    let line = line(funnel, events);
     let rules = funnel.rules.as_ref().unwrap();
     let mut said = vec![];
-    speak_all(
-        rules,
-        &rows,
-        &funnel.span,
-        &mut Scratch::default(),
-        |entry| {
-            said.push(text(funnel, &entry));
-        },
-    );
+    let mut scratch = Scratch::default();
+    speak_all(rules, line.events(), &funnel.span, &mut scratch, |entry| {
+        said.push(text(funnel, &line.rows, &entry));
+    })
+    .unwrap();
     said
 }
 
 fn by_value(funnel: &Funnel, events: &str) -> Vec<String> {
-    let mut names = vec![];
-    let rows = rows(funnel, events, &mut names);
-    let rules = funnel.rules.as_ref().unwrap();
+    let line = line(funnel, events);
+    let (rules, rows, span) = (funnel.rules.as_ref().unwrap(), &line.rows, &funnel.span);
     let mut scratch = Scratch::default();
-    let Some(entry) = speak(rules, &rows, &funnel.span, &mut scratch) else {
+    let Some(entry) = speak(rules, line.events(), span, &mut scratch).unwrap() else {
         return vec![];
     };
-    let (clock, total) = (entry.clock.clone(), text(funnel, &entry));
+    let (clock, total) = (entry.clock.clone(), text(funnel, rows, &entry));
     let mut values = vec![];
-    chosen_values(&rows[clock.window.clone()], &mut values);
+    let chosen_in = match rules.entries() {
+        Entries::Best => 0..rows.len(),
+        _ => clock.window.clone(),
+    };
+    chosen_values(&rows[chosen_in], &mut values);
     if values.is_empty() {
         return vec![format!("(before choice): {total}")];
     }
     let mut under = |value: u32| {
-        let entry = speak_holding(rules, &rows, &funnel.span, &clock, value, &mut scratch);
-        let entry = entry.map_or("no entry".to_string(), |entry| text(funnel, &entry));
-        format!("{}: {entry}", names[value as usize])
+        let fits = |row: usize| [value, NO_VALUE].contains(&rows[row].value);
+        let entry = speak_holding(rules, line.events(), span, &clock, fits, &mut scratch).unwrap();
+        let entry = entry.map_or("no entry".to_string(), |entry| text(funnel, rows, &entry));
+        format!("{}: {entry}", line.values[value as usize])
     };
     values.iter().map(|&value| under(value)).collect()
 }
