@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 
 use crate::constrained::{Instant, climb, for_each_bit, gaps_us, list_instants};
 use crate::matching::Matching;
-use crate::rules::MAX_STEPS;
 use crate::{Row, Rules, Span};
 
 /// A level reached at an instant by a chain that began at `start_us`.
@@ -37,7 +36,9 @@ struct Level {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stands {
     levels: Vec<Level>,
-    pub(crate) list: Vec<Instant>,
+    list: Vec<Instant>,
+    /// By level, the latest start of a chain that reaches it at the instant looked at.
+    starts: Vec<Option<i64>>,
 }
 
 /// Where the best entry completes: the last instant it uses, and the first at which it may have begun, µs since the epoch.
@@ -51,21 +52,27 @@ pub(crate) fn completion(
 ) -> Option<(i64, i64)> {
     let from = rows.partition_point(|row| row.at_us < span.from_us);
     list_instants(rules, rows, from, &mut stands.list);
-    stands.levels.resize_with(MAX_STEPS, Level::default);
-    stands.levels.iter_mut().for_each(|level| {
+    let count = rules.required().len();
+    let Stands {
+        list,
+        levels,
+        starts,
+    } = stands;
+    levels.resize_with(levels.len().max(count), Level::default);
+    for level in &mut levels[..count] {
         level.young.clear();
         level.old.clear();
         level.blocked_us = None;
-    });
+    }
     let mut best: Option<(usize, i64)> = None;
-    for instant in &stands.list {
-        let starts = starts_at(rules, rows, span, instant, matching, &mut stands.levels);
+    for instant in list.iter() {
+        starts.clear();
+        starts.resize(count, None);
+        find_starts(rules, rows, span, instant, matching, levels, starts);
         for (level, start_us) in starts.iter().enumerate() {
             let Some(start_us) = *start_us else { continue };
             let at_us = instant.at_us;
-            stands.levels[level]
-                .young
-                .push_back(Stand { at_us, start_us });
+            levels[level].young.push_back(Stand { at_us, start_us });
             if best.is_none_or(|(furthest, _)| level > furthest) {
                 best = Some((level, at_us));
             }
@@ -73,7 +80,7 @@ pub(crate) fn completion(
         for_each_bit(instant.blocks, |level| {
             // Level 0 begins entries: nothing stands before it.
             if let Some(before) = level.checked_sub(1) {
-                stands.levels[before].blocked_us = Some(instant.at_us);
+                levels[before].blocked_us = Some(instant.at_us);
             }
         });
         if best.is_some_and(|(level, _)| level + 1 == rules.required().len()) {
@@ -88,16 +95,16 @@ pub(crate) fn completion(
     })
 }
 
-/// By level, the latest start of a chain that reaches it at this instant.
-fn starts_at(
+/// Finds, by level, the latest start of a chain that reaches it at this instant.
+fn find_starts(
     rules: &Rules,
     rows: &[Row],
     span: &Span,
     instant: &Instant,
     matching: &mut Matching,
     levels: &mut [Level],
-) -> [Option<i64>; MAX_STEPS] {
-    let mut starts = [None; MAX_STEPS];
+    starts: &mut [Option<i64>],
+) {
     for_each_bit(instant.levels, |level| {
         let start_us = match level {
             0 => (instant.at_us < span.to_us).then_some(instant.at_us),
@@ -111,7 +118,6 @@ fn starts_at(
             *start = start_us.max(*start);
         }
     });
-    starts
 }
 
 /// The latest start among the stands from which `level` can be taken at `at_us`, still inside its window.

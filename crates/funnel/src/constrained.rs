@@ -22,7 +22,6 @@
 
 use crate::entry::Chain;
 use crate::matching::Matching;
-use crate::rules::MAX_STEPS;
 use crate::{Row, Rules, Ties};
 
 /// One instant of the window.
@@ -47,6 +46,7 @@ pub(crate) struct Instant {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Instants {
     list: Vec<Instant>,
+    passing: Vec<Passing>,
 }
 
 /// The goal of a chain: the furthest level, and its earliest instant.
@@ -66,12 +66,14 @@ pub(crate) fn walk(
     matching: &mut Matching,
     instants: &mut Instants,
 ) {
-    let list = &mut instants.list;
+    let Instants { list, passing } = instants;
     list_instants(rules, rows, first, list);
-    let Some(goal) = forth(rules, rows, to_us, matching, list) else {
+    begin(passing, rules, 0);
+    let Some(goal) = forth(rules, rows, to_us, matching, list, passing) else {
         return;
     };
-    back(rules, rows, matching, list, goal);
+    begin(passing, rules, goal.instant);
+    back(rules, rows, matching, list, passing, goal);
     read(rules, rows, chain, matching, list, goal);
 }
 
@@ -100,33 +102,32 @@ pub(crate) fn list_instants(rules: &Rules, rows: &[Row], first: usize, list: &mu
     }
 }
 
-/// The instants that lie before the current one by a level's least gap, and the latest of them that counts.
-#[derive(Debug, Clone, Copy)]
-struct Near {
-    next: usize,
-    latest: Option<usize>,
-}
-
 /// What is known of one level while instants pass by in order.
+#[derive(Debug, Clone, Copy, Default)]
 struct Passing {
-    near: [Near; MAX_STEPS],
-    /// The latest instant that may not be passed over.
-    blocked_us: [Option<i64>; MAX_STEPS],
+    /// The next instant that may be far enough, by the level's least gap, from the current one.
+    next: usize,
+    /// The one nearest to the current among those that are, and from which the level can be taken.
+    nearest: Option<usize>,
+    /// The last instant passed that no chain passes over on the way to the level.
+    blocked_us: Option<i64>,
 }
 
-impl Passing {
-    fn new(next: usize) -> Passing {
+fn begin(passing: &mut Vec<Passing>, rules: &Rules, next: usize) {
+    passing.clear();
+    passing.resize(
+        rules.required().len(),
         Passing {
-            near: [Near { next, latest: None }; MAX_STEPS],
-            blocked_us: [None; MAX_STEPS],
-        }
-    }
+            next,
+            ..Passing::default()
+        },
+    );
+}
 
-    fn block(&mut self, instant: &Instant) {
-        for_each_bit(instant.blocks, |level| {
-            self.blocked_us[level] = Some(instant.at_us);
-        });
-    }
+fn block(passing: &mut [Passing], instant: &Instant) {
+    for_each_bit(instant.blocks, |level| {
+        passing[level].blocked_us = Some(instant.at_us);
+    });
 }
 
 fn forth(
@@ -135,8 +136,8 @@ fn forth(
     to_us: i64,
     matching: &mut Matching,
     list: &mut [Instant],
+    passing: &mut [Passing],
 ) -> Option<Goal> {
-    let mut passing = Passing::new(0);
     let mut goal: Option<Goal> = None;
     for index in 0..list.len() {
         let instant = list[index];
@@ -144,7 +145,7 @@ fn forth(
         for_each_bit(instant.levels, |level| {
             let can_begin = match level {
                 0 => instant.at_us < to_us,
-                _ => follows(rules, list, &mut passing, index, level),
+                _ => follows(rules, list, &mut passing[level], index, level),
             };
             if can_begin {
                 let climbed = climb(rules, rows, matching, &instant, level);
@@ -154,7 +155,7 @@ fn forth(
         });
         // Only now: what is reached in an instant begins nothing in the same one.
         (list[index].reached, list[index].begun) = (reached, begun);
-        passing.block(&instant);
+        block(passing, &instant);
         let furthest = 63_usize.checked_sub(reached.leading_zeros() as usize);
         if let Some(level) = furthest
             && goal.is_none_or(|goal| level > goal.level)
@@ -181,22 +182,29 @@ fn follows(
 ) -> bool {
     let at_us = list[index].at_us;
     let (min_us, max_us) = gaps_us(rules, level);
-    let near = &mut passing.near[level];
-    while near.next < index && at_us.abs_diff(list[near.next].at_us) >= min_us {
-        if list[near.next].reached >> (level - 1) & 1 == 1 {
-            near.latest = Some(near.next);
+    while passing.next < index && at_us.abs_diff(list[passing.next].at_us) >= min_us {
+        if list[passing.next].reached >> (level - 1) & 1 == 1 {
+            passing.nearest = Some(passing.next);
         }
-        near.next += 1;
+        passing.next += 1;
     }
-    near.latest.is_some_and(|latest| {
-        let before_us = list[latest].at_us;
-        at_us.abs_diff(before_us) <= max_us
-            && passing.blocked_us[level].is_none_or(|blocked_us| blocked_us <= before_us)
+    passing.nearest.is_some_and(|nearest| {
+        let before_us = list[nearest].at_us;
+        let is_open = passing
+            .blocked_us
+            .is_none_or(|blocked_us| blocked_us <= before_us);
+        at_us.abs_diff(before_us) <= max_us && is_open
     })
 }
 
-fn back(rules: &Rules, rows: &[Row], matching: &mut Matching, list: &mut [Instant], goal: Goal) {
-    let mut passing = Passing::new(goal.instant);
+fn back(
+    rules: &Rules,
+    rows: &[Row],
+    matching: &mut Matching,
+    list: &mut [Instant],
+    passing: &mut [Passing],
+    goal: Goal,
+) {
     for index in (0..=goal.instant).rev() {
         let instant = list[index];
         let mut leads = 0;
@@ -207,12 +215,12 @@ fn back(rules: &Rules, rows: &[Row], matching: &mut Matching, list: &mut [Instan
                 .filter(|&last| last <= goal.level)
                 .any(|last| match last == goal.level {
                     true => index == goal.instant,
-                    false => leads_on(rules, list, &mut passing, index, last + 1),
+                    false => leads_on(rules, list, &mut passing[last + 1], index, last + 1),
                 });
             leads |= u64::from(goes_on) << level;
         });
         list[index].leads = leads;
-        passing.block(&instant);
+        block(passing, &instant);
     }
 }
 
@@ -226,17 +234,18 @@ fn leads_on(
 ) -> bool {
     let at_us = list[index].at_us;
     let (min_us, max_us) = gaps_us(rules, level);
-    let near = &mut passing.near[level];
-    while near.next > index && list[near.next].at_us.abs_diff(at_us) >= min_us {
-        if list[near.next].leads >> level & 1 == 1 {
-            near.latest = Some(near.next);
+    while passing.next > index && list[passing.next].at_us.abs_diff(at_us) >= min_us {
+        if list[passing.next].leads >> level & 1 == 1 {
+            passing.nearest = Some(passing.next);
         }
-        near.next -= 1;
+        passing.next -= 1;
     }
-    near.latest.is_some_and(|latest| {
-        let after_us = list[latest].at_us;
-        after_us.abs_diff(at_us) <= max_us
-            && passing.blocked_us[level].is_none_or(|blocked_us| after_us <= blocked_us)
+    passing.nearest.is_some_and(|nearest| {
+        let after_us = list[nearest].at_us;
+        let is_open = passing
+            .blocked_us
+            .is_none_or(|blocked_us| after_us <= blocked_us);
+        after_us.abs_diff(at_us) <= max_us && is_open
     })
 }
 

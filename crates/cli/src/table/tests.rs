@@ -50,6 +50,7 @@ fn group(key: Option<&str>, entered: u64, rates: [f64; 3], median_ms: f64) -> Gr
         rate_from_previous: rate(value, 0.007),
         time_from_entry_ms: times(median_ms),
         time_from_previous_ms: times(median_ms),
+        reasons: Vec::new(),
     });
     let steps: Vec<StepAnswer> = steps.collect();
     Group {
@@ -60,6 +61,7 @@ fn group(key: Option<&str>, entered: u64, rates: [f64; 3], median_ms: f64) -> Gr
         converted: entered / 2,
         dropped: entered / 2 - 3,
         open: 3,
+        discarded: 0,
         outcomes: vec![
             OutcomeCount {
                 name: "Uploaded a file".into(),
