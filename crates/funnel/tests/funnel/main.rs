@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod bounds;
+mod clickhouse;
 mod laws;
 mod oracle;
 mod orders;
