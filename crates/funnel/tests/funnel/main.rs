@@ -11,3 +11,4 @@ mod oracle;
 mod orders;
 mod scenarios;
 mod table;
+mod young;
