@@ -13,6 +13,7 @@ mod keys;
 mod observe;
 mod question;
 mod redact;
+mod saved;
 mod schema;
 mod window;
 
@@ -42,6 +43,9 @@ pub use question::{
     day_start_us,
 };
 pub use redact::{MAX_REDACTED_CHARS, is_sensitive, looks_sensitive, redact};
+pub use saved::{
+    FUNNEL_ID_RULE, FunnelContent, FunnelId, MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_ID, MAX_FUNNEL_NAME,
+};
 pub use schema::{event_schema, funnel_schema};
 pub use vocab::EventName;
 pub use window::{Length, MAX_LENGTH_US};
