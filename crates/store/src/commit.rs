@@ -228,12 +228,12 @@ pub(crate) fn new_path(kind: RowKind) -> String {
 
 /// Waits longer after each failure, and gives up after [`ATTEMPTS`]. A full disk is not waited for.
 #[derive(Default)]
-struct Retry {
+pub(crate) struct Retry {
     failures: u32,
 }
 
 impl Retry {
-    async fn after(&mut self, failed: Result<()>) -> Result<()> {
+    pub(crate) async fn after(&mut self, failed: Result<()>) -> Result<()> {
         self.failures += 1;
         let Err(error) = failed else { return Ok(()) };
         if self.failures >= ATTEMPTS || matches!(error, Error::Full { .. } | Error::Foreign { .. })

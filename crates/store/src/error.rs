@@ -110,6 +110,20 @@ pub enum Error {
         /// What stood in the way.
         reason: String,
     },
+    /// Another save of the same funnel came first; nothing was saved.
+    #[error("another save of {id} came first")]
+    Overtaken {
+        /// The funnel.
+        id: String,
+    },
+    /// A saved funnel, or the tenant's, would be more than is kept.
+    #[error("at most {most} {what} are kept")]
+    SavedLimit {
+        /// What there would be too many of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
+    },
     /// A segment cannot be committed as it stands.
     #[error("this segment cannot be committed: {reason}")]
     Segment {

@@ -9,6 +9,7 @@
 //! - Rows come out of a [`Store::scan`] in table order, root by root, each event once, however many
 //!   copies were delivered, whether compacted or not, hot or cold.
 //! - A view can be had again by its token for a day, row for row.
+//! - A saved funnel's version, once there, never changes, and of two who write one number one does.
 
 mod builder;
 mod commit;
@@ -29,6 +30,8 @@ mod order;
 mod position;
 mod provider;
 mod rejects;
+mod saved;
+mod saved_cache;
 mod scan;
 mod schema;
 mod sealed;
@@ -53,11 +56,15 @@ pub use position::{
 };
 pub use provider::Relation;
 pub use rejects::{RejectBatchBuilder, RejectKind, RejectRow};
+pub use saved::{
+    MAX_SAVED_BYTES, MAX_SAVED_FUNNELS, MAX_SAVED_IDS, MAX_SAVED_VERSIONS, SAVED_SEEN_WITHIN_US,
+    SavedFunnels, SavedNote, SavedVersion,
+};
 pub use schema::{
     EVENT, EVENT_KEY, INDEX, KIND_COLUMN, OCCURRED_AT, OFFSET, ORDER, PARTITION, RECEIVED_AT,
     REJECT, ROOT_KEY, ROOT_KIND, SAME_IN_COPIES, STREAM, TENANT, TIE_BREAKERS, column_type,
     reject_schema, table_schema,
 };
 pub use store::Store;
-pub use token::SnapshotToken;
+pub use token::{DefinitionName, SnapshotToken};
 pub use view::ReadView;

@@ -18,6 +18,7 @@ use crate::location::Location;
 use crate::log::Log;
 use crate::options::StoreOptions;
 use crate::position::{Fingerprint, HotSegment, StreamPartition};
+use crate::saved_cache::SavedCache;
 use crate::table::{Change, Table};
 use crate::view::ReadView;
 
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) committing: tokio::sync::Mutex<()>,
     /// Held by whoever compacts or cleans up.
     pub(crate) maintenance: tokio::sync::Mutex<()>,
+    pub(crate) saved: SavedCache,
 }
 
 /// The newest state that this process knows of.
@@ -114,6 +116,7 @@ impl Store {
             live: Mutex::new(live),
             committing: tokio::sync::Mutex::new(()),
             maintenance: tokio::sync::Mutex::new(()),
+            saved: SavedCache::default(),
             clock,
         };
         let store = Store {

@@ -1,7 +1,8 @@
 //! The name of a view, handed out with every answer and accepted back as `as_of`.
 //!
 //! It holds the Delta version, the offsets up to which hot rows were visible then, the watermark
-//! and when it was made. It is opaque, not secret: with any token a tenant sees only its own rows.
+//! and when it was made; with an answer about a named funnel also the version of its definition. It
+//! is opaque, not secret: with any token a tenant sees only its own rows and funnels.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,6 +14,18 @@ use crate::position::StreamPartition;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SnapshotToken(String);
+
+/// Which definition an answer was made with, so that what is asked of the same view later is asked
+/// of the same definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DefinitionName {
+    /// Id and version of a saved funnel.
+    #[serde(rename = "s")]
+    Saved(String, u32),
+    /// Id of a built-in funnel and a hash of its definition, which a newer program may change.
+    #[serde(rename = "b")]
+    BuiltIn(String, u64),
+}
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +42,9 @@ pub(crate) struct TokenParts {
     pub(crate) watermark_us: Option<i64>,
     #[serde(rename = "m")]
     pub(crate) made_at_us: i64,
+    /// Not in the tokens of earlier programs, which do not read it either.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) definition: Option<DefinitionName>,
 }
 
 impl TokenParts {
@@ -55,6 +71,20 @@ impl SnapshotToken {
     /// The text for a client.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Which definition the answer with this token was made with, if it was a named one.
+    pub fn definition(&self) -> Result<Option<DefinitionName>> {
+        Ok(self.decode()?.definition)
+    }
+
+    /// The token of the same view for an answer made with this definition.
+    pub fn with_definition(&self, definition: &DefinitionName) -> Result<SnapshotToken> {
+        let parts = TokenParts {
+            definition: Some(definition.clone()),
+            ..self.decode()?
+        };
+        Ok(parts.encode())
     }
 
     pub(crate) fn decode(&self) -> Result<TokenParts> {
@@ -116,8 +146,31 @@ mod tests {
             hot: vec![("kafka:x".into(), 3, 99)],
             watermark_us: Some(-5),
             made_at_us: 1,
+            definition: None,
         };
         assert_eq!(parts.encode().decode().unwrap(), parts);
+    }
+
+    #[test]
+    fn a_token_given_before_definitions_were_named_is_read_and_the_new_one_by_an_old_program() {
+        let before = "6B06L3sidCI6MzEyLCJ2IjoxNywiaCI6W1sicyIsMyw5OV1dLCJ3IjotNSwibSI6MX0";
+        let before = SnapshotToken::from_text(before);
+        let parts = before.decode().unwrap();
+        assert_eq!((parts.version, parts.definition.as_ref()), (17, None));
+        assert_eq!(parts.encode(), before, "byte for byte");
+
+        /// What an old program reads.
+        #[derive(Deserialize)]
+        struct Old {
+            #[serde(rename = "v")]
+            version: i64,
+        }
+        let name = DefinitionName::Saved("my_funnel".into(), 3);
+        let new = before.with_definition(&name).unwrap();
+        assert_eq!(new.definition().unwrap(), Some(name));
+        let bytes = from_base64url(new.as_str()).unwrap();
+        let old: Old = serde_json::from_slice(&bytes[4..]).unwrap();
+        assert_eq!(old.version, 17);
     }
 
     #[test]

@@ -51,8 +51,20 @@ impl ReadView {
                 .collect(),
             watermark_us: self.watermark_us,
             made_at_us: (self.clock)(),
+            definition: None,
         };
         parts.encode()
+    }
+
+    /// A number for the rows of this view: the same in every process and after a commit or a
+    /// compaction of the same rows, another once rows came or were removed for good.
+    pub fn rows_id(&self) -> u128 {
+        let visible = self.visible();
+        let seen: Vec<_> = visible.iter().map(words).collect();
+        let removed: Vec<_> = self.table.removed.iter().map(words).collect();
+        let text = serde_json::to_vec(&(self.table.id, seen, removed))
+            .expect("numbers and text always serialise");
+        xxhash_rust::xxh3::xxh3_128(&text)
     }
 
     /// Rows that are visible but not committed, rejects included.
@@ -92,6 +104,10 @@ impl ReadView {
         }
         offsets
     }
+}
+
+fn words<'a>((at, number): (&'a StreamPartition, &i64)) -> (&'a str, i32, i64) {
+    (&at.stream, at.partition, *number)
 }
 
 impl fmt::Debug for ReadView {

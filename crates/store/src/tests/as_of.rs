@@ -147,3 +147,33 @@ async fn copies_that_came_later_do_not_change_what_was_shown() {
     let then = lab.store.view_as_of(&token).await.unwrap();
     assert_eq!(received(&then).await, [START_US + 100]);
 }
+
+#[tokio::test]
+async fn the_number_of_the_rows_changes_with_the_rows_and_with_nothing_else() {
+    let lab = Lab::new().await;
+    let (token, _) = shown(&lab).await;
+    let then = lab.store.view().rows_id();
+    lab.store.set_watermark(StreamPartition::new("s", 0), 456);
+    lab.pass(DAY_US / 2);
+    assert_eq!(lab.store.view().rows_id(), then, "time changes none");
+    let other = lab.again().await;
+    assert_ne!(other.view().rows_id(), then, "it has no hot rows");
+    commit(
+        &lab.store,
+        vec![run_of("s", 0, 30, 10), run_of("s", 2, 0, 7)],
+    )
+    .await;
+    assert_eq!(lab.store.view().rows_id(), then, "hot rows became files");
+    lab.store.compact(FULL).await.unwrap();
+    assert_eq!(lab.store.view().rows_id(), then, "files became one");
+    other.refresh().await.unwrap();
+    assert_eq!(other.view().rows_id(), then, "the same in another process");
+    assert_eq!(lab.again().await.view().rows_id(), then);
+    for segment in [run_of("s", 0, 40, 1), run_of("new", 0, 0, 1)] {
+        let before = lab.store.view().rows_id();
+        lab.store.publish_shared(vec![segment]);
+        assert_ne!(lab.store.view().rows_id(), before, "a row more");
+    }
+    let past = lab.store.view_as_of(&token).await.unwrap();
+    assert_eq!(past.rows_id(), then, "the rows of then");
+}

@@ -1,4 +1,4 @@
-//! A storage that misbehaves on the log.
+//! A storage that misbehaves on the log and on saved funnels.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use super::lab::*;
 use crate::*;
 
-/// What happens to the next write of a commit.
+/// What happens to the next write of a commit or of a saved funnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mishap {
     /// It is written, and answered by an error.
@@ -81,9 +81,11 @@ impl ObjectStore for Faulty {
         payload: PutPayload,
         options: PutOptions,
     ) -> StoreResult<PutResult> {
-        let commit =
-            location.as_ref().starts_with("_delta_log/") && location.as_ref().ends_with(".json");
-        let Some(mishap) = commit.then(|| self.next.lock().pop_front()).flatten() else {
+        let once = ["_delta_log/", "_linkfunnel/"]
+            .iter()
+            .any(|folder| location.as_ref().starts_with(folder));
+        let once = once && location.as_ref().ends_with(".json");
+        let Some(mishap) = once.then(|| self.next.lock().pop_front()).flatten() else {
             return self.inner.put_opts(location, payload, options).await;
         };
         let taken = || StoreError::AlreadyExists {
@@ -248,4 +250,38 @@ async fn a_compaction_whose_answer_was_lost_is_recognised() {
         assert_eq!(raw_count(&store, &store.view()).await, 20);
         assert_eq!(store.view().files(), 1);
     }
+}
+
+#[tokio::test]
+async fn whatever_the_storage_answers_a_save_is_one_version() {
+    let cases: &[&[Mishap]] = &[
+        &[Mishap::AppliedThenError],
+        &[Mishap::AppliedThenRefused],
+        &[Mishap::Error, Mishap::Error],
+        &[Mishap::RefusedFalsely, Mishap::RefusedFalsely],
+        &[Mishap::SlowlyApplied],
+        &[
+            Mishap::Error,
+            Mishap::RefusedFalsely,
+            Mishap::AppliedThenError,
+        ],
+    ];
+    let id = linkfunnel_model::FunnelId::parse("my").unwrap();
+    for mishaps in cases {
+        let (storage, store) = faulty().await;
+        storage.plan(mishaps);
+        let content = Some(serde_json::json!(1));
+        let saved = store.save_funnel("acme", &id, None, "ann", content).await;
+        assert_eq!(saved.unwrap().note.version, 1, "{mishaps:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(40)).await; // what is slow has landed
+        let newest = store.saved_funnel("acme", &id).await.unwrap().unwrap();
+        assert_eq!(newest.note.version, 1, "{mishaps:?}");
+    }
+    let (storage, store) = faulty().await;
+    storage.plan(&[Mishap::Full]);
+    let content = Some(serde_json::json!(1));
+    let full = store.save_funnel("acme", &id, None, "ann", content).await;
+    let full = full.unwrap_err().to_string();
+    assert_eq!(full, "no space left in the storage while saving a funnel");
+    assert_eq!(store.saved_funnel("acme", &id).await.unwrap(), None);
 }

@@ -8,6 +8,7 @@ mod copying;
 mod delta;
 mod faults;
 mod lab;
+mod saved;
 mod scans;
 mod sql;
 mod views;
