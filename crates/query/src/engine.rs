@@ -14,7 +14,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use linkfunnel_funnel::TooManyHoldings;
 use linkfunnel_model::{Clock, IdKind};
-use linkfunnel_store::{ReadView, SnapshotToken, Store};
+use linkfunnel_store::{DefinitionName, Error as StoreError, ReadView, SnapshotToken, Store};
 
 use crate::answer::{Meta, Warning};
 use crate::error::{Error, Result};
@@ -90,6 +90,8 @@ pub(crate) struct Run {
     pub(crate) session: SessionContext,
     pub(crate) started_us: i64,
     pub(crate) query_id: String,
+    /// The definition asked of, when the question names one.
+    pub(crate) definition: Option<DefinitionName>,
     memory_bytes: usize,
 }
 
@@ -156,28 +158,15 @@ impl Engine {
             session,
             started_us,
             query_id,
+            definition: None,
             memory_bytes,
         })
     }
 
     async fn view_as_of(&self, token: &str) -> Result<Arc<ReadView>> {
         let token = SnapshotToken::from_text(token);
-        self.inner
-            .store
-            .view_as_of(&token)
-            .await
-            .map_err(|e| match e {
-                linkfunnel_store::Error::Gone { .. } => Error::Gone {
-                    detail: e.to_string(),
-                },
-                linkfunnel_store::Error::Behind { .. } => Error::Behind {
-                    detail: e.to_string(),
-                },
-                linkfunnel_store::Error::Token { .. } => {
-                    Error::bad("bad_snapshot", "/as_of", e.to_string())
-                }
-                other => Error::Store(other),
-            })
+        let view = self.inner.store.view_as_of(&token).await;
+        view.map_err(token_error)
     }
 
     /// Runs `work` for at most `limit_ms`.
@@ -192,7 +181,7 @@ impl Engine {
     }
 
     /// What every answer says about itself; the counts are filled in by the caller.
-    pub(crate) fn meta(&self, run: &Run, to_us: i64) -> Meta {
+    pub(crate) fn meta(&self, run: &Run, to_us: i64) -> Result<Meta> {
         let utc = |us| trend::text(us, chrono_tz::Tz::UTC);
         let watermark = run.view.watermark_us;
         let mut warnings = Vec::new();
@@ -203,8 +192,8 @@ impl Engine {
                     .to_owned(),
             });
         }
-        Meta {
-            snapshot: run.view.token().to_string(),
+        Ok(Meta {
+            snapshot: run.token()?.to_string(),
             watermark: watermark.map(utc),
             complete_until: watermark.map(|w| utc(w.min(to_us))),
             events_scanned: 0,
@@ -214,11 +203,20 @@ impl Engine {
             filtered_by_default: 0,
             warnings,
             query_id: run.query_id.clone(),
-        }
+        })
     }
 }
 
 impl Run {
+    /// The name of the view, and of the definition when the question named one.
+    fn token(&self) -> Result<SnapshotToken> {
+        let token = self.view.token();
+        match &self.definition {
+            Some(definition) => token.with_definition(definition).map_err(token_error),
+            None => Ok(token),
+        }
+    }
+
     /// Turns an engine's failure into one of ours.
     pub(crate) fn error(&self, error: DataFusionError) -> Error {
         match error.find_root() {
@@ -244,6 +242,17 @@ impl Run {
             ),
             _ => Error::Run(Box::new(error)),
         }
+    }
+}
+
+/// What is wrong with a snapshot token.
+pub(crate) fn token_error(error: StoreError) -> Error {
+    let detail = error.to_string();
+    match error {
+        StoreError::Gone { .. } => Error::Gone { detail },
+        StoreError::Behind { .. } => Error::Behind { detail },
+        StoreError::Token { .. } => Error::bad("bad_snapshot", "/as_of", detail),
+        other => Error::Store(other),
     }
 }
 

@@ -10,12 +10,24 @@ pub enum Error {
     /// sense or is not supported.
     #[error("{detail}")]
     Invalid {
-        /// HTTP status that fits: 400 or 422.
+        /// HTTP status that fits: 400 or 422; 404 for a funnel that was deleted.
         status: u16,
         /// Stable word for the kind of mistake, e.g. `unknown_field`.
         code: &'static str,
         /// JSON pointer to the culprit in the question, e.g. `/filters/0/field`.
         pointer: String,
+        /// A sentence for a person.
+        detail: String,
+    },
+    /// A funnel's id does not allow this: 404 when there is none or it was deleted, 409 when it is
+    /// built in or others kept saving it, 412 when it is not what the caller wants to change, 422
+    /// when there would be too much of it.
+    #[error("{detail}")]
+    Funnel {
+        /// HTTP status that fits.
+        status: u16,
+        /// Stable word, e.g. `funnel_deleted`.
+        code: &'static str,
         /// A sentence for a person.
         detail: String,
     },
@@ -110,7 +122,7 @@ impl Error {
     /// The HTTP status that fits this error.
     pub fn status(&self) -> u16 {
         match self {
-            Error::Invalid { status, .. } => *status,
+            Error::Invalid { status, .. } | Error::Funnel { status, .. } => *status,
             Error::Gone { .. } => 410,
             Error::TooLarge { .. } => 422,
             Error::Timeout { .. } | Error::Behind { .. } => 503,
@@ -121,7 +133,7 @@ impl Error {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         match self {
-            Error::Invalid { code, .. } => code,
+            Error::Invalid { code, .. } | Error::Funnel { code, .. } => code,
             Error::Gone { .. } => "snapshot_gone",
             Error::Behind { .. } => "snapshot_behind",
             Error::TooLarge { .. } => "query_too_large",

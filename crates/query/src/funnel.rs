@@ -7,11 +7,12 @@ use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
-use linkfunnel_store::ScanRequest;
+use linkfunnel_store::{DefinitionName, ScanRequest};
 
 use crate::answer::{FunnelAnswer, Meta, Warning};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
+use crate::named::Asked;
 use crate::numbers::Outcome;
 use crate::operator::{Collector, FunnelExec};
 use crate::plan::Plan;
@@ -31,10 +32,21 @@ impl Engine {
     /// [`Error::Invalid`] with pointer, [`Error::Gone`] for an `as_of` that cannot be read any more,
     /// [`Error::TooLarge`], [`Error::Timeout`].
     pub async fn funnel(&self, tenant: &str, question: FunnelQuestion) -> Result<FunnelAnswer> {
+        let Asked { question, run } = self.ask(tenant, question).await?;
         let checked = question.check()?;
-        let run = self.start(checked.as_of.as_deref()).await?;
+        let prepared = self.prepare(&run, tenant, question, checked)?;
+        self.answer(run, tenant, prepared).await
+    }
+
+    /// Runs a compiled question.
+    pub(crate) async fn answer(
+        &self,
+        run: Run,
+        tenant: &str,
+        prepared: Prepared,
+    ) -> Result<FunnelAnswer> {
         self.within(self.options().timeout_ms, async {
-            let prepared = self.prepare(&run, tenant, question, checked)?;
+            let query = executed(&prepared, &run)?;
             let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
             let ranked = rank(&plan, outcome.groups, prepared.checked.segments);
             let reporter = Reporter {
@@ -43,11 +55,11 @@ impl Engine {
                 zone: prepared.checked.span.timezone,
                 times: prepared.checked.times,
             };
-            let mut meta = self.meta(&run, plan.span.to_us);
+            let mut meta = self.meta(&run, plan.span.to_us)?;
             count(&mut meta, &outcome.counts);
             warn(&mut meta, &plan, &ranked);
             Ok(FunnelAnswer {
-                query: executed(&prepared.question, &prepared.checked)?,
+                query,
                 groups: reporter.groups(&ranked),
                 total: reporter.total(&outcome.total),
                 trend: reporter.trend(&outcome.total.trend),
@@ -62,8 +74,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::funnel`].
     pub async fn explain(&self, tenant: &str, question: FunnelQuestion) -> Result<String> {
+        let Asked { question, run } = self.ask(tenant, question).await?;
         let checked = question.check()?;
-        let run = self.start(checked.as_of.as_deref()).await?;
         let prepared = self.prepare(&run, tenant, question, checked)?;
         let (physical, _) = self.physical(&run, tenant, Arc::new(prepared.plan)).await?;
         Ok(displayable(physical.as_ref()).indent(true).to_string())
@@ -174,13 +186,18 @@ fn warn(meta: &mut Meta, plan: &Plan, ranked: &Ranked) {
     }
 }
 
-/// The question with every default filled in.
-fn executed(question: &FunnelQuestion, checked: &CheckedQuestion) -> Result<serde_json::Value> {
+/// The question with every default filled in; of a named funnel also its id and version (null for a
+/// built-in one).
+pub(crate) fn executed(prepared: &Prepared, run: &Run) -> Result<serde_json::Value> {
     let broken = |e: serde_json::Error| Error::Internal(e.to_string());
-    let mut query = serde_json::to_value(question).map_err(broken)?;
-    query["funnel"] = serde_json::to_value(&checked.funnel).map_err(broken)?;
-    if let Some(id) = &checked.funnel_id {
-        query["funnel_id"] = id.as_str().into();
-    }
+    let mut query = serde_json::to_value(&prepared.question).map_err(broken)?;
+    query["funnel"] = serde_json::to_value(&prepared.checked.funnel).map_err(broken)?;
+    let (id, version) = match &run.definition {
+        None => return Ok(query),
+        Some(DefinitionName::Saved(id, version)) => (id, Some(*version)),
+        Some(DefinitionName::BuiltIn(id, _)) => (id, None),
+    };
+    query["funnel_id"] = id.as_str().into();
+    query["funnel_version"] = version.into();
     Ok(query)
 }

@@ -183,6 +183,15 @@ impl Plan {
         self.subject.id_kind()
     }
 
+    /// Whether the window of everybody who can enter in this interval is over.
+    pub(crate) fn is_over(&self, bucket: &Bucket) -> bool {
+        let last_us = bucket.end_us.min(self.span.to_us).saturating_sub(1);
+        let over_us = last_us.saturating_add(self.rules.window_us());
+        self.span
+            .watermark_us
+            .is_some_and(|watermark_us| watermark_us >= over_us)
+    }
+
     /// Whether a segment may count a subject that another counts too.
     pub(crate) fn segments_overlap(&self) -> bool {
         self.dimensions[..self.breakdown]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use linkfunnel_model::{
-    Attribution, Breakdown, Condition, FunnelQuestion, FunnelRef, Interval, Range,
+    Attribution, Breakdown, Condition, FunnelQuestion, FunnelRef, Include, Interval, Range,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -94,6 +94,29 @@ impl SubjectsQuestion {
             as_of: self.as_of.clone(),
         }
     }
+}
+
+/// Asks for the result of a built-in or saved funnel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResultQuestion {
+    /// Its id.
+    pub funnel: String,
+    /// When entries begin; the last 30 calendar days, today included, when absent.
+    pub range: Option<Range>,
+    /// Zone of the days when `range` is absent; UTC when absent too.
+    pub timezone: Option<String>,
+    /// Which subjects.
+    pub filters: Vec<Condition>,
+    /// Dimensions; none for the total only.
+    pub by: Vec<String>,
+    /// Most segments; the rest is `(other)`.
+    pub limit: Option<usize>,
+    /// Over time.
+    pub interval: Option<Interval>,
+    /// More to answer.
+    pub include: Vec<Include>,
+    /// The view to read; the current one when absent.
+    pub as_of: Option<String>,
 }
 
 /// Asks for linked ÷ started.

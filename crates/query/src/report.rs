@@ -199,36 +199,29 @@ impl Reporter<'_> {
     /// The trend in words.
     pub(crate) fn trend(&self, counts: &[BucketCounts]) -> Vec<TrendBucket> {
         let span = &self.plan.span;
-        let window_us = self.plan.rules.window_us();
-        let one = |(bucket, counts): (&trend::Bucket, &BucketCounts)| {
-            let last_us = bucket.end_us.min(span.to_us).saturating_sub(1);
-            let over_us = last_us.saturating_add(window_us);
-            TrendBucket {
-                start: trend::text(bucket.start_us, self.zone),
-                end: trend::text(bucket.end_us, self.zone),
-                partial: bucket.start_us < span.from_us || bucket.end_us > span.to_us,
-                is_matured: span
-                    .watermark_us
-                    .is_some_and(|watermark| watermark >= over_us),
-                entered: counts.entered,
-                converted: counts.converted,
-                dropped: counts.dropped,
-                open: counts.open,
-                matured: Matured {
-                    entered: counts.matured_entered,
-                    converted: counts.matured_converted,
+        let one = |(bucket, counts): (&trend::Bucket, &BucketCounts)| TrendBucket {
+            start: trend::text(bucket.start_us, self.zone),
+            end: trend::text(bucket.end_us, self.zone),
+            partial: bucket.start_us < span.from_us || bucket.end_us > span.to_us,
+            is_matured: self.plan.is_over(bucket),
+            entered: counts.entered,
+            converted: counts.converted,
+            dropped: counts.dropped,
+            open: counts.open,
+            matured: Matured {
+                entered: counts.matured_entered,
+                converted: counts.matured_converted,
+            },
+            rate: rate(
+                counts.matured_converted,
+                counts.matured_entered,
+                if counts.entered == 0 {
+                    null::NOBODY_ENTERED
+                } else {
+                    null::NOT_MATURED
                 },
-                rate: rate(
-                    counts.matured_converted,
-                    counts.matured_entered,
-                    if counts.entered == 0 {
-                        null::NOBODY_ENTERED
-                    } else {
-                        null::NOT_MATURED
-                    },
-                ),
-                rate_so_far: so_far(counts.converted, counts.entered),
-            }
+            ),
+            rate_so_far: so_far(counts.converted, counts.entered),
         };
         self.plan.buckets.iter().zip(counts).map(one).collect()
     }

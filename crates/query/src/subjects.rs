@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::funnel::{Prepared, count};
 use crate::list::{ListPlan, Listed, Place, Segment};
+use crate::named::Asked;
 use crate::plan::OTHER;
 use crate::question::{Show, SubjectsQuestion};
 use crate::report::{Reporter, rank, shown_labels};
@@ -34,9 +35,12 @@ impl Engine {
             let detail = format!("a page has 1 to {MAX_SUBJECTS} subjects");
             return Err(Error::refused("bad_limit", "/limit", detail));
         }
-        let asked = question.funnel_question();
+        let asked = self.ask(tenant, question.funnel_question()).await?;
+        let Asked {
+            question: asked,
+            run,
+        } = asked;
         let checked = asked.check().map_err(at_segment)?;
-        let run = self.start(checked.as_of.as_deref()).await?;
         self.within(self.options().timeout_ms, async {
             let mut prepared = self.prepare(&run, tenant, asked.clone(), checked.clone())?;
             let mut list = list_plan(&question, &prepared, limit)?;
@@ -56,7 +60,7 @@ impl Engine {
             }
             prepared.plan.list = Some(list);
             let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
-            let mut meta = self.meta(&run, plan.span.to_us);
+            let mut meta = self.meta(&run, plan.span.to_us)?;
             count(&mut meta, &outcome.counts);
             let mut page = outcome.listing.page;
             page.sort_unstable_by_key(|item| item.place);

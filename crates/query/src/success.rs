@@ -107,7 +107,7 @@ impl Level {
 }
 
 /// The breakdown is called `by` here.
-fn at_by(error: Error) -> Error {
+pub(crate) fn at_by(error: Error) -> Error {
     match error {
         Error::Invalid {
             status,

@@ -7,6 +7,8 @@ mod laws;
 mod letters;
 mod limits;
 mod lists;
+mod named;
+mod results;
 mod sql;
 mod time;
 
