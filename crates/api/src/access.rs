@@ -21,6 +21,9 @@ use crate::shell::RequestId;
 /// The header that names the tenant on a server without keys.
 pub(crate) const TENANT_HEADER: &str = "linkfunnel-tenant";
 
+/// Who asks a server without keys.
+pub(crate) const LOCAL: &str = "local";
+
 /// Whose request it is.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -28,6 +31,8 @@ pub(crate) struct Caller {
     pub(crate) tenant: Arc<str>,
     /// Whether the tenant was said (by key or header), so that an event naming another is refused.
     pub(crate) forced: bool,
+    /// The key's name; [`LOCAL`] on a server without keys.
+    pub(crate) who: Arc<str>,
 }
 
 impl Caller {
@@ -63,7 +68,12 @@ pub(crate) async fn demand(
         action: format!("{} {}", request.method(), request.uri().path()),
     });
     let forced = key.is_some() || request.headers().contains_key(TENANT_HEADER);
-    request.extensions_mut().insert(Caller { tenant, forced });
+    let who = key.map_or_else(|| LOCAL.into(), |key| key.name.clone());
+    request.extensions_mut().insert(Caller {
+        tenant,
+        forced,
+        who,
+    });
     let response = next.run(request).await;
     if let Some(audited) = audit {
         audited.log(&id, response.status());

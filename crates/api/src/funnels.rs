@@ -1,22 +1,28 @@
-//! Funnel questions, the subjects behind their numbers, and the built-in definitions.
+//! Funnel questions, the subjects behind their numbers, and the definitions: built in and saved.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use linkfunnel_model::{FunnelQuestion, NamedFunnel, built_in_funnel, built_in_funnels, nearest};
-use linkfunnel_query::{FunnelAnswer, SubjectsAnswer, SubjectsQuestion};
-use serde::Serialize;
+use linkfunnel_model::{FunnelContent, FunnelQuestion};
+use linkfunnel_query::{
+    Funnel, FunnelAnswer, FunnelVersion, FunnelsAnswer, Saved, SubjectsAnswer, SubjectsQuestion,
+};
+use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::app::App;
-use crate::body::StrictJson;
+use crate::body::{StrictJson, StrictQuery};
+use crate::etag::{Conditions, kept_as};
 use crate::failure;
 use crate::openapi::Refused;
-use crate::problem::{Answer, Problem, ProblemBody};
+use crate::problem::{Answer, ProblemBody};
 
 /// Ask a funnel question.
 #[utoipa::path(post, path = "/api/v1/funnels/query", operation_id = "query_funnel", tag = "questions", request_body = FunnelQuestion, responses(
     (status = 200, description = "The numbers", body = FunnelAnswer),
+    (status = 404, description = "The funnel was deleted",
+        body = ProblemBody<'static>, content_type = "application/problem+json"),
     (status = 410, description = "The view of `as_of` is gone",
         body = ProblemBody<'static>, content_type = "application/problem+json"),
     (status = "default", response = Refused),
@@ -34,6 +40,8 @@ pub(crate) async fn query(
 /// as the number.
 #[utoipa::path(post, path = "/api/v1/funnels/subjects", operation_id = "list_subjects", tag = "questions", request_body = SubjectsQuestion, responses(
     (status = 200, description = "One page", body = SubjectsAnswer),
+    (status = 404, description = "The funnel was deleted",
+        body = ProblemBody<'static>, content_type = "application/problem+json"),
     (status = 410, description = "The view of `as_of` is gone",
         body = ProblemBody<'static>, content_type = "application/problem+json"),
     (status = "default", response = Refused),
@@ -47,42 +55,146 @@ pub(crate) async fn subjects(
     answer.map(Json).map_err(failure::of_query)
 }
 
-/// The funnels there are.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct Funnels {
-    /// Every built-in funnel.
-    funnels: Vec<NamedFunnel>,
-    /// The page after; null, because all fit on this one.
-    next_cursor: Option<String>,
+/// Which page.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// From the page before.
+    cursor: Option<String>,
+    /// Size of the page: 100 unless said otherwise, 1 000 at most.
+    limit: Option<usize>,
 }
 
-/// The built-in funnels.
-#[utoipa::path(get, path = "/api/v1/funnels", operation_id = "list_funnels", tag = "questions", responses(
-    (status = 200, description = "All of them", body = Funnels),
+/// The funnels there are: the built-in ones, then the saved ones by id.
+#[utoipa::path(get, path = "/api/v1/funnels", operation_id = "list_funnels", tag = "definitions", params(Page), responses(
+    (status = 200, description = "One page", body = FunnelsAnswer),
     (status = "default", response = Refused),
 ))]
-pub(crate) async fn list() -> Json<Funnels> {
-    Json(Funnels {
-        funnels: built_in_funnels(),
-        next_cursor: None,
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    StrictQuery(page): StrictQuery<Page>,
+) -> Answer<Json<FunnelsAnswer>> {
+    let (cursor, limit) = (page.cursor.as_deref(), page.limit);
+    let answer = app.engine.funnels(&caller.tenant, cursor, limit).await;
+    answer.map(Json).map_err(failure::of_query)
+}
+
+/// Which version.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// Number of an earlier version; the newest when absent.
+    version: Option<u32>,
+}
+
+/// One funnel with its history. Of a deleted one every version can be read by its number.
+#[utoipa::path(get, path = "/api/v1/funnels/{id}", operation_id = "get_funnel", tag = "definitions",
+    params(
+        ("id" = String, Path, description = "Its id", example = "linking"),
+        ("If-None-Match" = Option<String>, Header, description = "ETags the client has"),
+        Which,
+    ),
+    responses(
+        (status = 200, description = "The definition", body = Funnel, headers(
+            ("ETag" = String, description = "Names the version; give it back as `If-Match` to change just that"))),
+        (status = 304, description = "The client has it"),
+        (status = 404, description = "No such funnel or version, or it was deleted",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = "default", response = Refused),
+    ))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    StrictQuery(which): StrictQuery<Which>,
+) -> Answer<Response> {
+    let conditions = Conditions::of(&headers)?;
+    let found = app.engine.funnel_by_id(&caller.tenant, &id, which.version);
+    let found = found.await.map_err(failure::of_query)?;
+    let headers = kept_as(&found.tag, false);
+    if conditions.has(&found.tag) || conditions.has_any() {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok((headers, Json(found.value)).into_response())
+}
+
+/// Save a funnel under an id of 1 to 64 of a–z, 0–9, dash and underscore: a new one, or the next version
+/// of it. The same content again makes no new version.
+#[utoipa::path(put, path = "/api/v1/funnels/{id}", operation_id = "save_funnel", tag = "definitions", request_body = FunnelContent,
+    params(
+        ("id" = String, Path, description = "Its id", example = "my_funnel"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is this version; `*`: only if there is one"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is none"),
+    ),
+    responses(
+        (status = 200, description = "Changed, or like that already", body = Funnel, headers(
+            ("ETag" = String, description = "Names the version"))),
+        (status = 201, description = "There was none", body = Funnel, headers(
+            ("ETag" = String, description = "Names the version"), ("Location" = String, description = "Its URL"))),
+        (status = 409, description = "It is built in, or others kept saving it",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 412, description = "It is not what `If-Match` or `If-None-Match` asks for",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = "default", response = Refused),
+    ))]
+pub(crate) async fn save(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    StrictJson(content): StrictJson<FunnelContent>,
+) -> Answer<Response> {
+    let conditions = Conditions::of(&headers)?;
+    let allowed = |tag: Option<&str>| conditions.allow(tag);
+    let saved = app
+        .engine
+        .save_funnel(&caller.tenant, &id, &caller.who, &content, &allowed);
+    let (done, saved) = saved.await.map_err(failure::of_query)?;
+    let headers = kept_as(&saved.tag, false);
+    let body = Json(saved.value);
+    Ok(match done {
+        Saved::Created => {
+            let location = HeaderValue::from_str(&format!("/api/v1/funnels/{id}"))
+                .expect("a funnel's id is plain ASCII");
+            let location = [(header::LOCATION, location)];
+            (StatusCode::CREATED, headers, location, body).into_response()
+        }
+        Saved::Changed | Saved::Unchanged => (headers, body).into_response(),
     })
 }
 
-/// One built-in funnel.
-#[utoipa::path(get, path = "/api/v1/funnels/{id}", operation_id = "get_funnel", tag = "questions",
-    params(("id" = String, Path, description = "Its id", example = "linking")),
+/// Delete a saved funnel: its last version says who deleted it when. Questions by its id are refused with
+/// `funnel_deleted`; its earlier versions can still be read, and it can be saved again.
+#[utoipa::path(delete, path = "/api/v1/funnels/{id}", operation_id = "delete_funnel", tag = "definitions",
+    params(
+        ("id" = String, Path, description = "Its id", example = "my_funnel"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is this version"),
+    ),
     responses(
-        (status = 200, description = "The definition", body = NamedFunnel),
-        (status = 404, description = "No such funnel",
-        body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 200, description = "Deleted: the version that says so", body = FunnelVersion),
+        (status = 404, description = "No such funnel, or it was deleted",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "It is built in, or others kept saving it",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 412, description = "It is not what `If-Match` asks for",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
         (status = "default", response = Refused),
     ))]
-pub(crate) async fn one(Path(id): Path<String>) -> Answer<Json<NamedFunnel>> {
-    built_in_funnel(&id).map(Json).ok_or_else(|| {
-        let funnels = built_in_funnels();
-        let near = nearest(&id, funnels.iter().map(|funnel| funnel.id.as_str()));
-        let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-        let detail = format!("there is no funnel {id:?}{hint}");
-        Problem::new(StatusCode::NOT_FOUND, "unknown_funnel", detail)
-    })
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Json<FunnelVersion>> {
+    let conditions = Conditions::of(&headers)?;
+    let allowed = |tag: Option<&str>| conditions.allow(tag);
+    let deleted = app
+        .engine
+        .delete_funnel(&caller.tenant, &id, &caller.who, &allowed)
+        .await;
+    deleted.map(Json).map_err(failure::of_query)
 }

@@ -38,6 +38,9 @@ pub fn openapi_json() -> &'static str {
         crate::funnels::subjects,
         crate::funnels::list,
         crate::funnels::one,
+        crate::funnels::save,
+        crate::funnels::delete,
+        crate::funnel_result::result,
         crate::success_rates::success_rates,
         crate::sql::sql,
         crate::dead_letters::list,
@@ -52,6 +55,7 @@ pub fn openapi_json() -> &'static str {
     tags(
         (name = "events", description = "Events in"),
         (name = "questions", description = "Answers out"),
+        (name = "definitions", description = "Funnels with an id"),
         (name = "repair", description = "Messages that could not be taken"),
         (name = "operations", description = "For those who run it"),
     ),

@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 14] = [
+const PLACES: [(&str, &str); 17] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -79,8 +79,14 @@ const PLACES: [(&str, &str); 14] = [
         "POST /api/v1/funnels/subjects",
         "the subjects behind a number",
     ),
-    ("GET /api/v1/funnels", "the built-in funnels"),
-    ("GET /api/v1/funnels/{id}", "one of them"),
+    ("GET /api/v1/funnels", "the funnels, built in and saved"),
+    ("GET /api/v1/funnels/{id}", "one of them, with its history"),
+    ("PUT /api/v1/funnels/{id}", "save one"),
+    ("DELETE /api/v1/funnels/{id}", "delete one"),
+    (
+        "GET /api/v1/funnels/{id}/result",
+        "its numbers, with an ETag",
+    ),
     (
         "GET /api/v1/success-rates",
         "linked ÷ started by any dimension, over time",

@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
@@ -17,7 +17,7 @@ use crate::keys::Scope;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
-use crate::{dead_letters, events, funnels, operations, sql, success_rates};
+use crate::{dead_letters, events, funnel_result, funnels, operations, sql, success_rates};
 
 /// All routes, behind the shell and gzip.
 pub fn router(app: App) -> Router {
@@ -38,6 +38,7 @@ pub fn router(app: App) -> Router {
     let questions = Router::new()
         .route("/api/v1/funnels/query", post(funnels::query))
         .route("/api/v1/funnels/subjects", post(funnels::subjects))
+        .route("/api/v1/funnels/{id}/result", get(funnel_result::result))
         .route("/api/v1/success-rates", get(success_rates::success_rates))
         .route("/api/v1/sql", post(sql::sql))
         .route("/api/v1/dead-letters", get(dead_letters::list))
@@ -49,6 +50,12 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/funnels", get(funnels::list))
         .route("/api/v1/funnels/{id}", get(funnels::one))
         .route_layer(needs(Scope::Read));
+    let changes = Router::new()
+        .route(
+            "/api/v1/funnels/{id}",
+            put(funnels::save).delete(funnels::delete),
+        )
+        .route_layer(needs(Scope::Manage));
     let repair = Router::new()
         .route("/api/v1/dead-letters/replay", post(dead_letters::replay))
         .route_layer(needs(Scope::Admin));
@@ -66,6 +73,7 @@ pub fn router(app: App) -> Router {
     let routes = ingest
         .merge(questions)
         .merge(definitions)
+        .merge(changes)
         .merge(repair)
         .merge(counters);
     surrounded(routes.merge(open), app)

@@ -1,18 +1,18 @@
 //! GET /api/v1/success-rates: linked ÷ started, by any dimension, over time. A question in a query string.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
-use linkfunnel_model::{Condition, Interval, Range};
+use linkfunnel_model::Interval;
 use linkfunnel_query::{Level, SuccessRatesAnswer, SuccessRatesQuestion};
 use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::app::App;
-use crate::body::{StrictQuery, parse_json};
+use crate::body::StrictQuery;
 use crate::failure;
 use crate::openapi::Refused;
-use crate::problem::{Answer, Problem, ProblemBody};
+use crate::parameters::{as_parameters, filters, range, words};
+use crate::problem::{Answer, ProblemBody};
 
 /// What is asked.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -65,106 +65,16 @@ pub(crate) async fn success_rates(
 }
 
 fn question(asked: Asked) -> Answer<SuccessRatesQuestion> {
-    let range = match (asked.from, asked.to) {
-        (None, None) => None,
-        (Some(from), Some(to)) => {
-            let timezone = asked.timezone.clone().unwrap_or_else(|| "UTC".to_owned());
-            Some(Range { from, to, timezone })
-        }
-        (None, Some(_)) => return Err(half_a_range("/from")),
-        (Some(_), None) => return Err(half_a_range("/to")),
-    };
-    let filters: Vec<Condition> = match &asked.filters {
-        None => Vec::new(),
-        Some(json) => parse_json(json.as_bytes()).map_err(|problem| problem.below("/filters"))?,
-    };
-    let by = asked.by.as_deref().unwrap_or_default();
+    let range = range(asked.from, asked.to, asked.timezone.as_deref())?;
     Ok(SuccessRatesQuestion {
-        by: by
-            .split(',')
-            .map(str::trim)
-            .filter(|by| !by.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        by: words(asked.by.as_deref()),
         interval: asked.interval,
         level: asked.level.unwrap_or_default(),
         timezone: asked.timezone.filter(|_| range.is_none()),
         range,
         funnel: asked.funnel,
-        filters,
+        filters: filters(asked.filters.as_deref())?,
         limit: asked.limit,
         as_of: asked.as_of,
     })
-}
-
-fn half_a_range(missing: &'static str) -> Problem {
-    let detail = "give both from and to, or neither (the last 30 days)";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail).at(missing)
-}
-
-/// The engine's pointers, where they stand in the query string.
-fn as_parameters(problem: Problem) -> Problem {
-    let parameter = problem
-        .pointer()
-        .and_then(|at| at.strip_prefix("/range"))
-        .map(str::to_owned);
-    match parameter {
-        Some(parameter) if !parameter.is_empty() => problem.at(parameter),
-        _ => problem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dimensions_are_split_at_commas_and_the_zone_goes_with_the_range() {
-        let text = |text: &str| Some(text.to_owned());
-        let asked = Asked {
-            by: text("category, integration,"),
-            from: text("2026-01-01"),
-            to: text("2026-02-01"),
-            timezone: text("Europe/Paris"),
-            ..Asked::default()
-        };
-        let question = question(asked).unwrap();
-        assert_eq!(question.by, ["category", "integration"]);
-        assert_eq!(question.range.unwrap().timezone, "Europe/Paris");
-        assert_eq!(question.timezone, None);
-    }
-
-    #[test]
-    fn half_a_range_and_broken_filters_are_refused_at_their_parameter() {
-        let refused = |asked: Asked| {
-            let problem = question(asked).unwrap_err();
-            (
-                problem.code().to_owned(),
-                problem.pointer().unwrap_or_default().to_owned(),
-            )
-        };
-        let half = Asked {
-            from: Some("2026-01-01".into()),
-            ..Asked::default()
-        };
-        assert_eq!(refused(half), ("missing_field".into(), "/to".into()));
-        let half = Asked {
-            to: Some("2026-01-01".into()),
-            ..Asked::default()
-        };
-        assert_eq!(refused(half), ("missing_field".into(), "/from".into()));
-        let filters = |json: &str| Asked {
-            filters: Some(json.into()),
-            ..Asked::default()
-        };
-        assert_eq!(
-            refused(filters("[")),
-            ("not_json".into(), "/filters".into())
-        );
-        let unknown = filters(r#"[{"field":"surface","op":"eq","valeu":1}]"#);
-        assert_eq!(
-            refused(unknown),
-            ("unknown_field".into(), "/filters/0/valeu".into())
-        );
-    }
 }

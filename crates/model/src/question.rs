@@ -25,7 +25,7 @@ pub const MAX_BUCKETS: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FunnelQuestion {
-    /// A definition, or the id of a built-in one.
+    /// A definition, or the id of a built-in or saved one.
     pub funnel: FunnelRef,
     /// When entries begin.
     pub range: Range,
@@ -51,7 +51,7 @@ pub struct FunnelQuestion {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum FunnelRef {
-    /// The id of a built-in funnel, such as `linking`.
+    /// The id of a built-in funnel, such as `linking`, or of a saved one.
     Id(String),
     /// A definition.
     Definition(Box<FunnelDefinition>),

@@ -4,5 +4,7 @@ mod intake;
 mod operations;
 mod questions;
 mod refusals;
+mod results;
+mod saved;
 mod tenants;
 mod world;

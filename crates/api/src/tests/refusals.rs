@@ -38,6 +38,11 @@ async fn a_wrong_method_names_the_right_one() {
     let reply = world.post("/healthz", "{}").await;
     reply.problem(405, "method_not_allowed");
     assert_eq!(reply.header("allow"), "GET,HEAD");
+    let reply = world.post("/api/v1/funnels/my", "{}").await;
+    reply.problem(405, "method_not_allowed");
+    let mut allowed: Vec<&str> = reply.header("allow").split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PUT"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A whole server without a socket: store, engine and local log in a temporary folder, one router.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +22,7 @@ use tower::ServiceExt;
 use crate::app::{App, Limits, Readiness};
 use crate::keys::{KeyEntry, Keys, Scope};
 
-/// 2026-11-22T12:00:00Z, the only time there is in these tests.
+/// 2026-11-22T12:00:00Z, the time in these tests unless they let some pass.
 const NOW_US: i64 = 1_795_348_800_000_000;
 /// Longest wait for something that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,8 +34,9 @@ pub(super) const DEAD_LETTERS: &str = "rejects where reject_kind = 'dead_letter'
 pub(super) struct World {
     app: App,
     router: Router,
+    now_us: Arc<AtomicI64>,
     _reader: DropGuard,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl World {
@@ -63,12 +65,10 @@ impl World {
     }
 
     async fn make(options: EngineOptions, change: impl FnOnce(&mut App)) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Clock = Arc::new(|| NOW_US);
-        let location = Location::parse(folder.path().join("table").to_str().unwrap()).unwrap();
-        let store = Store::open(&location, StoreOptions::default(), clock.clone())
-            .await
-            .unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let now_us = Arc::new(AtomicI64::new(NOW_US));
+        let clock = clock(&now_us);
+        let store = open(&folder, &clock).await;
         let registry = prometheus::Registry::new();
         let metrics = Arc::new(IngestMetrics::new(&registry).unwrap());
         let vault = Arc::new(Vault::from_secret(b"test", &[]));
@@ -106,9 +106,34 @@ impl World {
         World {
             app,
             router,
+            now_us,
             _reader: stop.drop_guard(),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Another server over the same table, which takes no events in.
+    pub(super) async fn beside(&self) -> World {
+        let clock = clock(&self.now_us);
+        let store = open(&self.folder, &clock).await;
+        let app = App {
+            engine: Engine::new(store, EngineOptions::default(), clock).unwrap(),
+            intake: None,
+            metrics: prometheus::Registry::new(),
+            ..self.app.clone()
+        };
+        World {
+            router: crate::router(app.clone()),
+            app,
+            now_us: self.now_us.clone(),
+            _reader: CancellationToken::new().drop_guard(),
+            folder: self.folder.clone(),
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&self, us: i64) {
+        self.now_us.fetch_add(us, Ordering::SeqCst);
     }
 
     /// The same server over other routes.
@@ -169,6 +194,22 @@ impl World {
         self.send(World::json("POST", path), body).await
     }
 
+    /// PUT of JSON.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send(World::json("PUT", path), &body.to_string()).await
+    }
+
+    /// DELETE.
+    pub(super) async fn delete(&self, path: &str) -> Reply {
+        self.send(World::request("DELETE", path), "").await
+    }
+
+    /// GET, with an ETag that the client has.
+    pub(super) async fn get_unless(&self, path: &str, tag: &str) -> Reply {
+        let request = World::request("GET", path).header("if-none-match", tag);
+        self.send(request, "").await
+    }
+
     /// Rows of a table now.
     pub(super) async fn count(&self, table: &str) -> u64 {
         self.count_by(World::json("POST", "/api/v1/sql"), table)
@@ -215,6 +256,18 @@ impl World {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+fn clock(now_us: &Arc<AtomicI64>) -> Clock {
+    let now_us = Arc::clone(now_us);
+    Arc::new(move || now_us.load(Ordering::SeqCst))
+}
+
+async fn open(folder: &tempfile::TempDir, clock: &Clock) -> Store {
+    let location = Location::parse(folder.path().join("table").to_str().unwrap()).unwrap();
+    Store::open(&location, StoreOptions::default(), clock.clone())
+        .await
+        .unwrap()
 }
 
 /// An answer.
