@@ -1,6 +1,6 @@
 //! The data folder: what lies in it, and that one process at a time writes to it.
 //!
-//!     DIR/events/      the tables (Delta Lake), unless the config puts them elsewhere
+//!     DIR/events/      the tables (Delta Lake) and saved funnels, unless the config puts them elsewhere
 //!     DIR/keys/        the tenants' keys
 //!     DIR/intake.redb  the local log of the HTTP intake
 //!     DIR/spill/       what large questions put aside

@@ -29,10 +29,10 @@ const DAY_US: i64 = 86_400_000_000;
   linkfunnel query linking --by integration --filter category=accounting --trend week
   linkfunnel query my_funnel.json --by attrs.platform --from 2026-10-01 --to 2026-11-01
 
-FUNNEL is a built-in funnel (linking, linking_7d, linking_from_choice, first_link) or a JSON file with a
-definition as in schemas/funnel.schema.json. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
+FUNNEL is a built-in funnel (linking, linking_7d, linking_from_choice, first_link), one that was saved
+(PUT /api/v1/funnels/ID), or a JSON file with a definition as in schemas/funnel.schema.json. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
 pub(crate) struct QueryArgs {
-    /// A built-in funnel, or a JSON file with a definition
+    /// A built-in or saved funnel, or a JSON file with a definition
     funnel: String,
     /// Break down by these fields, comma-separated: category, integration, surface, attrs.NAME, …
     #[arg(long, value_delimiter = ',', value_name = "FIELDS")]

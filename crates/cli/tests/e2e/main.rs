@@ -11,5 +11,6 @@ mod first_ten_minutes;
 mod kills;
 mod ledger;
 mod program;
+mod saved;
 mod storage;
 mod truth;

@@ -250,13 +250,24 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// POSTs JSON; status and answer.
 pub(crate) fn post(url: &str, body: &Json) -> (u16, Json) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    sent(agent().post(url), body)
+}
+
+/// PUTs JSON; status and answer.
+pub(crate) fn put(url: &str, body: &Json) -> (u16, Json) {
+    sent(agent().put(url), body)
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(WITHIN))
         .build()
-        .into();
-    let mut response = agent
-        .post(url)
+        .into()
+}
+
+fn sent(request: ureq::RequestBuilder<ureq::typestate::WithBody>, body: &Json) -> (u16, Json) {
+    let mut response = request
         .header("content-type", "application/json")
         .send(body.to_string().as_bytes())
         .expect("the server answers");
