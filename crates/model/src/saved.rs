@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::funnel::{FunnelDefinition, Mistake, limit};
+use crate::condition::{Mistake, limit};
+use crate::funnel::FunnelDefinition;
 
 /// Longest id in characters.
 pub const MAX_FUNNEL_ID: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use linkfunnel_model::{Interval, Range};
+use linkfunnel_model::{Include, Interval, Range};
 use serde_json::{Value, json};
 
 use super::{DAY, SECOND, T0, World, short, short_with};
@@ -160,7 +160,7 @@ async fn a_tag_is_of_one_question_one_definition_and_one_tenant() {
             ..asked()
         },
         ResultQuestion {
-            include: vec![linkfunnel_model::Include::TimeToConvert],
+            include: vec![Include::TimeToConvert],
             ..asked()
         },
         ResultQuestion {
@@ -244,11 +244,15 @@ impl Dice {
             .wrapping_add(1_442_695_040_888_963_407);
         i64::try_from(self.0 >> 33).unwrap() % sides
     }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.roll(i64::try_from(all.len()).unwrap())).unwrap()]
+    }
 }
 
 fn line(dice: &mut Dice) -> String {
-    let event = ["opened", "chose", "linked", "uploaded"][usize::try_from(dice.roll(4)).unwrap()];
-    let integration = ["xero", "sage"][usize::try_from(dice.roll(2)).unwrap()];
+    let event = dice.one_of(&["opened", "chose", "linked", "uploaded"]);
+    let integration = dice.one_of(&["xero", "sage"]);
     let (hour, journey) = (dice.roll(72), dice.roll(6));
     format!("{hour}h j{journey} {event} integration={integration} country=FR")
 }
@@ -266,14 +270,25 @@ async fn whoever_is_told_that_nothing_changed_has_the_numbers_of_now() {
         },
         ResultQuestion {
             by: vec!["country".into()],
-            include: vec![linkfunnel_model::Include::TimeToConvert],
+            include: vec![Include::TimeToConvert, Include::Reasons],
             ..asked()
         },
     ];
+    let definitions = [
+        json!({}),
+        json!({"window": "PT2H"}),
+        json!({"entries": "best"}),
+        json!({"entries": "all", "window": "PT30H"}),
+        json!({"order": "unordered"}),
+        json!({"order": "strict", "hold_constant": ["integration"]}),
+        json!({"exclude": [{"event": "file.uploaded", "after": 1, "before": 3}], "on_exclude": "discard_subject"}),
+    ];
     let (mut told, mut asked_anew) = (0, 0);
-    for seed in 0..12 {
+    for seed in 0..28 {
         let mut dice = Dice(seed);
         let mut world = World::with_funnel("").await;
+        let definition = definitions[usize::try_from(seed).unwrap() % definitions.len()].clone();
+        world.define("my", short_with(definition)).await;
         let mut given: HashMap<String, Value> = HashMap::new();
         let mut hours = 0;
         for turn in 0..60 {
@@ -282,10 +297,8 @@ async fn whoever_is_told_that_nothing_changed_has_the_numbers_of_now() {
                 1 => world.commit().await,
                 2 if dice.roll(4) == 0 => world.compact().await,
                 3 if dice.roll(4) == 0 => {
-                    let window = ["PT2H", "PT24H", "PT30H"][usize::try_from(dice.roll(3)).unwrap()];
-                    world
-                        .define("my", short_with(json!({"window": window})))
-                        .await;
+                    let definition = dice.one_of(&definitions).clone();
+                    world.define("my", short_with(definition)).await;
                 }
                 4 | 5 => {
                     hours += dice.roll(30);
@@ -293,7 +306,7 @@ async fn whoever_is_told_that_nothing_changed_has_the_numbers_of_now() {
                 }
                 _ => {}
             }
-            let question = &variants[usize::try_from(dice.roll(3)).unwrap()];
+            let question = dice.one_of(&variants);
             let now = world
                 .engine
                 .funnel_result("default", question.clone(), &|_| false)
