@@ -6,16 +6,20 @@
     allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
 )]
 
+mod decompose;
+mod newcombe;
 mod survival;
 mod wilson;
 
+pub use decompose::{Parts, Stratum, decompose};
+pub use newcombe::newcombe;
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;
 
 /// Two-sided 95 % quantile of the standard normal distribution, Φ⁻¹(0.975).
 pub const Z_95: f64 = 1.959_963_984_540_054;
 
-/// An interval of a probability, both ends inside 0..=1.
+/// An interval of a probability, both ends inside 0..=1, or of a difference of two, inside -1..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// Its lower end.
@@ -24,7 +28,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A probability with its 95 % interval.
+/// A probability, or the difference of two, with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The estimate.

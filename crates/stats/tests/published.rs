@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
-use linkfunnel_stats::{Moment, Survival, wilson};
+use linkfunnel_stats::{Moment, Survival, newcombe, wilson};
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     file.lines().skip(2).map(|line| line.split(',').collect())
@@ -31,6 +31,22 @@ fn wilson_equals_statsmodels_and_scipy() {
         seen += 1;
     }
     assert!(seen > 50);
+}
+
+#[test]
+fn newcombe_equals_statsmodels() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/newcombe.csv")) {
+        let [x1, n1, x0, n0, low, high] = fields[..] else {
+            panic!("six fields: {fields:?}")
+        };
+        let counts = |x: &str, n: &str| (x.parse().unwrap(), n.parse().unwrap());
+        let interval = newcombe(counts(x1, n1), counts(x0, n0)).unwrap().interval;
+        close(interval.low, low, 1e-12, &format!("low of {fields:?}"));
+        close(interval.high, high, 1e-12, &format!("high of {fields:?}"));
+        seen += 1;
+    }
+    assert!(seen > 100);
 }
 
 #[test]

@@ -1,10 +1,11 @@
-"""Makes wilson.csv and kaplan_meier.csv beside it: what other people's packages say.
+"""Makes wilson.csv, newcombe.csv and kaplan_meier.csv beside it: what other people's packages say.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install scipy==1.17.1 statsmodels==0.15.0 lifelines==0.30.3
     /tmp/venv/bin/python crates/stats/tests/published/make.py
 
 Wilson: statsmodels.stats.proportion.proportion_confint(method="wilson"), checked here against
 scipy.stats.binomtest(...).proportion_ci(method="wilson").
+Newcombe: statsmodels.stats.proportion.confint_proportions_2indep(method="newcomb", compare="diff").
 Kaplan-Meier: lifelines.KaplanMeierFitter with its default (log-log) interval, read at the window's end, checked here
 against statsmodels' SurvfuncRight for the estimate and its standard error. Groups: the leukaemia trial of Freireich et al.
 (1963), arm 6-MP, as printed in Kalbfleisch and Prentice, and seeded random ones with ties, early conversions and censoring.
@@ -24,7 +25,7 @@ import statsmodels
 from lifelines import KaplanMeierFitter
 from scipy.stats import binomtest
 from statsmodels.duration.survfunc import SurvfuncRight
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 HERE = pathlib.Path(__file__).parent
 VERSIONS = (
@@ -50,6 +51,21 @@ def write_wilson():
             other = binomtest(x, n).proportion_ci(method="wilson")
             assert abs(low - other.low) < 1e-12 and abs(high - other.high) < 1e-12, (x, n)
             rows.writerow([x, n, repr(float(low)), repr(float(high))])
+
+
+def write_newcombe():
+    with open(HERE / "newcombe.csv", "w", newline="") as file:
+        file.write(f"# {VERSIONS}\n")
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["successes", "n", "successes before", "n before", "low", "high"])
+        dice = random.Random(10)
+        sizes = [1, 2, 10, 34, 365, 3000, 1_000_000]
+        for n1 in sizes:
+            for n0 in sizes:
+                for _ in range(3):
+                    x1, x0 = (dice.choice([0, n, dice.randint(0, n)]) for n in (n1, n0))
+                    low, high = confint_proportions_2indep(x1, n1, x0, n0, method="newcomb", compare="diff")
+                    rows.writerow([x1, n1, x0, n0, repr(float(low)), repr(float(high))])
 
 
 def groups():
@@ -119,4 +135,5 @@ def write_kaplan_meier():
 
 
 write_wilson()
+write_newcombe()
 write_kaplan_meier()
