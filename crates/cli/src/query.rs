@@ -157,7 +157,9 @@ impl QueryArgs {
                 attribution: BTreeMap::new(),
             }),
             interval,
+            compare: None,
             include: vec![Include::TimeToConvert],
+            bins: None,
             as_of: self.as_of.clone(),
         })
     }

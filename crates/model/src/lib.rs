@@ -3,7 +3,9 @@
 //!
 //! Start with [`Field`] (one table of all fields) and [`decode`] (the only checked way in).
 
+mod bins;
 mod builtin;
+mod compare;
 mod condition;
 mod event;
 mod fields;
@@ -19,7 +21,9 @@ mod window;
 
 pub mod vocab;
 
+pub use bins::MAX_EDGES;
 pub use builtin::{all as built_in_funnels, find as built_in_funnel};
+pub use compare::{Compare, CompareRange, CompareWord};
 pub use condition::{
     Condition, FieldRef, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, Mistake, Op, Predicate,
     check_conditions, check_predicates, limit,

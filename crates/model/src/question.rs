@@ -7,7 +7,9 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::bins::check_edges;
 use crate::builtin;
+use crate::compare::Compare;
 use crate::condition::{Condition, FieldRef, Mistake, check_conditions, limit};
 use crate::fields::Moment;
 use crate::funnel::FunnelDefinition;
@@ -39,9 +41,16 @@ pub struct FunnelQuestion {
     /// Length of a trend's buckets; no trend without it.
     #[serde(default)]
     pub interval: Option<Interval>,
+    /// With which other range the answer is compared: `previous_period`, `previous_year` or one given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
     /// More to answer.
     #[serde(default)]
     pub include: Vec<Include>,
+    /// Where the histogram of times to convert is cut, in ms, rising, inside the window; automatic when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!([60_000, 300_000, 3_600_000]))]
+    pub bins: Option<Vec<u64>>,
     /// The `meta.snapshot` of an earlier answer: asks of the same view again.
     #[serde(default)]
     pub as_of: Option<String>,
@@ -239,8 +248,12 @@ pub struct CheckedQuestion {
     pub segments: usize,
     /// Trend buckets.
     pub interval: Option<Interval>,
+    /// The range compared with.
+    pub compare: Option<Span>,
     /// Whether times are asked for.
     pub times: bool,
+    /// Edges of the histogram of times, µs, where they were given.
+    pub edges_us: Option<Vec<u64>>,
     /// Whether reasons are asked for.
     pub reasons: bool,
     /// The view asked of.
@@ -416,6 +429,17 @@ impl FunnelQuestion {
                 (dimensions, breakdown.limit)
             }
         };
+        let compare = self.compare.as_ref();
+        let compare = compare.map(|c| c.span(&span, "/compare")).transpose()?;
+        let times = self.include.contains(&Include::TimeToConvert);
+        let edges_us = match &self.bins {
+            Some(_) if !times => {
+                let detail = "bins go with include: [\"time_to_convert\"]";
+                return Err(Mistake::new("needs_time_to_convert", "/bins", detail));
+            }
+            Some(edges_ms) => Some(check_edges(edges_ms, funnel.window, "/bins")?),
+            None => None,
+        };
         Ok(CheckedQuestion {
             funnel,
             funnel_id,
@@ -424,7 +448,9 @@ impl FunnelQuestion {
             dimensions,
             segments,
             interval: self.interval,
-            times: self.include.contains(&Include::TimeToConvert),
+            compare,
+            times,
+            edges_us,
             reasons: self.include.contains(&Include::Reasons),
             as_of: self.as_of.clone(),
         })
@@ -490,6 +516,9 @@ mod tests {
             (r#"{"funnel":"linking","range":{"from":"2026-08-01","to":"2026-09-01","timezone":"Paris"}}"#.into(), "unknown_timezone", "/range/timezone"),
             (format!(r#"{{"funnel":"linking",{RANGE},"breakdown":{{"by":["event_id"]}}}}"#), "not_a_dimension", "/breakdown/by/0"),
             (format!(r#"{{"funnel":"linking",{RANGE},"breakdown":{{"by":["categry"]}}}}"#), "unknown_field", "/breakdown/by/0"),
+            (format!(r#"{{"funnel":"linking",{RANGE},"compare":{{"from":"2026-09-30","to":"2026-10-02"}}}}"#), "ranges_overlap", "/compare"),
+            (format!(r#"{{"funnel":"linking",{RANGE},"bins":[1000]}}"#), "needs_time_to_convert", "/bins"),
+            (format!(r#"{{"funnel":"linking",{RANGE},"bins":[90000000],"include":["time_to_convert"]}}"#), "out_of_range", "/bins/0"),
         ] {
             assert_eq!(mistake(&json), (code, pointer.to_owned()), "{json}");
         }

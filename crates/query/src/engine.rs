@@ -180,6 +180,11 @@ impl Engine {
             .unwrap_or(Err(Error::Timeout { limit_ms }))
     }
 
+    /// Time since the question came, in ms.
+    pub(crate) fn elapsed_ms(&self, run: &Run) -> f64 {
+        ms(self.now_us() - run.started_us)
+    }
+
     /// What every answer says about itself; the counts are filled in by the caller.
     pub(crate) fn meta(&self, run: &Run, to_us: i64) -> Result<Meta> {
         let utc = |us| trend::text(us, chrono_tz::Tz::UTC);
@@ -197,7 +202,7 @@ impl Engine {
             watermark: watermark.map(utc),
             complete_until: watermark.map(|w| utc(w.min(to_us))),
             events_scanned: 0,
-            elapsed_ms: ms(self.now_us() - run.started_us),
+            elapsed_ms: self.elapsed_ms(run),
             without_subject: 0,
             without_entry: 0,
             filtered_by_default: 0,

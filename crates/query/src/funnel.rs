@@ -10,6 +10,7 @@ use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
 use linkfunnel_store::{DefinitionName, ScanRequest};
 
 use crate::answer::{FunnelAnswer, Meta, Warning};
+use crate::compare::{Sides, other_question};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::named::Asked;
@@ -47,6 +48,7 @@ impl Engine {
     ) -> Result<FunnelAnswer> {
         self.within(self.options().timeout_ms, async {
             let query = executed(&prepared, &run)?;
+            let other = other_question(&prepared.question, &prepared.checked);
             let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
             let ranked = rank(&plan, outcome.groups, prepared.checked.segments);
             let reporter = Reporter {
@@ -58,11 +60,30 @@ impl Engine {
             let mut meta = self.meta(&run, plan.span.to_us)?;
             count(&mut meta, &outcome.counts);
             warn(&mut meta, &plan, &ranked);
+            let compare = match other {
+                None => None,
+                Some((question, checked)) => {
+                    let other = self.prepare(&run, tenant, question, checked)?;
+                    let (other_plan, other) = self.run_plan(&run, tenant, other.plan).await?;
+                    meta.events_scanned += other.counts.events_scanned;
+                    let sides = Sides {
+                        reporter: &reporter,
+                        ranked: &ranked,
+                        total: &outcome.total,
+                        other_plan: &other_plan,
+                    };
+                    let compared = sides.compare(other, prepared.checked.segments);
+                    meta.warnings.extend(compared.warning());
+                    Some(compared)
+                }
+            };
+            meta.elapsed_ms = self.elapsed_ms(&run);
             Ok(FunnelAnswer {
                 query,
                 groups: reporter.groups(&ranked),
                 total: reporter.total(&outcome.total),
                 trend: reporter.trend(&outcome.total.trend),
+                compare,
                 meta,
             })
         })

@@ -8,6 +8,7 @@
 mod answer;
 mod choices;
 mod columns;
+mod compare;
 mod condition;
 mod dead_letters;
 mod engine;
@@ -35,9 +36,10 @@ mod trend;
 mod tests;
 
 pub use answer::{
-    DeadLetter, DeadLettersAnswer, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate,
-    ReasonCount, StepAnswer, SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin,
-    TimeToConvert, Times, TrendBucket, Warning, null,
+    Compared, Comparison, DeadLetter, DeadLettersAnswer, Decomposition, DecompositionPart,
+    Difference, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate, ReasonCount, StepAnswer,
+    SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin, TimeToConvert, Times,
+    TrendBucket, Warning, null,
 };
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
 pub use engine::{Engine, EngineOptions, Pseudonym};

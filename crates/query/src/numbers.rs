@@ -39,6 +39,8 @@ pub(crate) struct Numbers {
     pub(crate) trend: Vec<BucketCounts>,
     /// Of the dropped, where reasons are asked for.
     pub(crate) reasons: HashMap<Reason, u64>,
+    /// Converted subjects by time from entry, exact: one count before, between and after the plan's edges; empty without.
+    pub(crate) bins: Vec<u64>,
 }
 
 /// What an answer says about the events it left out.
@@ -65,12 +67,22 @@ impl Numbers {
             tally: Tally::new(&plan.rules, plan.times),
             trend: vec![BucketCounts::default(); plan.buckets.len()],
             reasons: HashMap::new(),
+            bins: vec![0; plan.edges_us.as_ref().map_or(0, |edges| edges.len() + 1)],
         }
     }
 
     /// Counts an entry found by `rules` (the plan's, or what its provider can show of them).
-    pub(crate) fn update(&mut self, rules: &Rules, entry: &Entry<'_>, reason: Option<Reason>) {
+    pub(crate) fn update(
+        &mut self,
+        plan: &Plan,
+        rules: &Rules,
+        entry: &Entry<'_>,
+        reason: Option<Reason>,
+    ) {
         self.tally.update(rules, entry);
+        if let (Some(edges), Some(time_us)) = (&plan.edges_us, converted_after_us(entry)) {
+            self.bins[edges.partition_point(|edge| *edge <= time_us)] += 1;
+        }
         if let Some(reason) = reason {
             *self.reasons.entry(reason).or_default() += 1;
         }
@@ -94,10 +106,21 @@ impl Numbers {
             mine.matured_entered += more.matured_entered;
             mine.matured_converted += more.matured_converted;
         }
+        for (mine, more) in self.bins.iter_mut().zip(&other.bins) {
+            *mine += more;
+        }
         for (reason, count) in &other.reasons {
             *self.reasons.entry(reason.clone()).or_default() += count;
         }
     }
+}
+
+/// Time from entry to conversion, µs; `None` of those that did not, or do not count.
+fn converted_after_us(entry: &Entry<'_>) -> Option<u64> {
+    let counts = entry.state == State::Converted && !entry.discarded;
+    counts
+        .then(|| entry.from_entry_us(entry.furthest))
+        .flatten()
 }
 
 impl BucketCounts {

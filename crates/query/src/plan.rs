@@ -89,6 +89,8 @@ pub(crate) struct Plan {
     pub(crate) reasons: Option<ReasonSources>,
     /// Whether times to each step are kept.
     pub(crate) times: funnel::Times,
+    /// Edges of the histogram of times to convert, µs, where they were given.
+    pub(crate) edges_us: Option<Vec<u64>>,
     /// Trend intervals; empty without.
     pub(crate) buckets: Vec<Bucket>,
     /// Set when subjects are listed instead of counted.
@@ -165,6 +167,7 @@ impl Plan {
             } else {
                 funnel::Times::LeftOut
             },
+            edges_us: question.edges_us.clone(),
             buckets,
             list: None,
         })

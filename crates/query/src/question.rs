@@ -90,7 +90,9 @@ impl SubjectsQuestion {
                 attribution: self.attribution.clone(),
             }),
             interval: None,
+            compare: None,
             include: Vec::new(),
+            bins: None,
             as_of: self.as_of.clone(),
         }
     }

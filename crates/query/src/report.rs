@@ -1,4 +1,4 @@
-//! Integers to answers: the only place where floats appear (promise 10).
+//! Integers to answers: the only place where floats appear, besides the differences of `compare` (promise 10).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Reporter<'a> {
 pub(crate) struct Ranked {
     /// Largest first; those with an absent value last.
     pub(crate) shown: Vec<(Vec<Arc<str>>, Numbers)>,
+    /// How many of those have a value; the limit is on them.
+    pub(crate) ranked: usize,
     /// The rest together.
     pub(crate) other: Option<Numbers>,
 }
@@ -53,7 +55,11 @@ pub(crate) fn rank(plan: &Plan, groups: HashMap<Vec<Arc<str>>, Numbers>, limit: 
             None => other = Some(numbers),
         }
     }
-    Ranked { shown: all, other }
+    Ranked {
+        shown: all,
+        ranked: limit.min(ranked),
+        other,
+    }
 }
 
 impl Reporter<'_> {
@@ -109,7 +115,7 @@ impl Reporter<'_> {
                 Entries::Cohort | Entries::All => expected(tally, &survival),
             },
             steps: self.steps(numbers),
-            time_to_convert: self.times.then(|| self.time_to_convert(tally, &survival)),
+            time_to_convert: self.times.then(|| self.time_to_convert(numbers, &survival)),
             trend: self.trend(&numbers.trend),
         }
     }
@@ -171,9 +177,10 @@ impl Reporter<'_> {
             .collect()
     }
 
-    fn time_to_convert(&self, tally: &Tally, survival: &Survival) -> TimeToConvert {
+    fn time_to_convert(&self, numbers: &Numbers, survival: &Survival) -> TimeToConvert {
         let empty = Histogram::default();
-        let histogram = tally
+        let histogram = numbers
+            .tally
             .steps
             .last()
             .map_or(&empty, |last| &last.from_entry_us);
@@ -192,8 +199,24 @@ impl Reporter<'_> {
                 (None, true) => Some(null::BELOW_HALF.to_owned()),
                 (None, false) => Some(null::NOT_WITH_BEST.to_owned()),
             },
-            bins: bins(&histogram.buckets()).into_iter().map(bin).collect(),
+            bins: match &self.plan.edges_us {
+                Some(edges_us) => self.given_bins(edges_us, &numbers.bins),
+                None => bins(&histogram.buckets()).into_iter().map(bin).collect(),
+            },
         }
+    }
+
+    /// Exact counts between the edges given, from 0 to the window's end.
+    fn given_bins(&self, edges_us: &[u64], counts: &[u64]) -> Vec<TimeBin> {
+        let window_us = self.plan.rules.window_us().unsigned_abs();
+        let starts = std::iter::once(0).chain(edges_us.iter().copied());
+        let ends = edges_us.iter().copied().chain([window_us]);
+        let bin = |((from, to), count): ((u64, u64), &u64)| TimeBin {
+            from_ms: ms(from),
+            to_ms: ms(to),
+            count: *count,
+        };
+        starts.zip(ends).zip(counts).map(bin).collect()
     }
 
     /// The trend in words.

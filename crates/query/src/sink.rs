@@ -124,7 +124,7 @@ fn count(
     match pass {
         Pass::Bucket(bucket) => numbers.update_trend(plan, entry, Some(bucket)),
         Pass::Whole { .. } => {
-            numbers.update(rules, entry, reason);
+            numbers.update(plan, rules, entry, reason);
             if rules.entries() != Entries::Best {
                 numbers.update_trend(plan, entry, None);
             }

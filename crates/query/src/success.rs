@@ -53,7 +53,9 @@ impl Engine {
             filters: question.filters.clone(),
             breakdown,
             interval: question.interval,
+            compare: None,
             include: Vec::new(),
+            bins: None,
             as_of: question.as_of.clone(),
         };
         let answer = self.funnel(tenant, asked).await.map_err(at_by)?;

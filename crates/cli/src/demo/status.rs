@@ -104,7 +104,9 @@ impl Status {
             filters: Vec::new(),
             breakdown: None,
             interval: None,
+            compare: None,
             include: Vec::new(),
+            bins: None,
             as_of: None,
         };
         let answer = self.engine.funnel(DEFAULT_TENANT, question).await.ok()?;

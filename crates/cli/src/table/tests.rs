@@ -95,6 +95,7 @@ fn answer(groups: Vec<Group>) -> FunnelAnswer {
         groups,
         total: group(None, 14_402, [1.0, 0.889, 0.714], 72_000.0),
         trend: Vec::new(),
+        compare: None,
         meta: Meta {
             snapshot: "t".into(),
             watermark: None,

@@ -2,6 +2,7 @@
 
 mod basics;
 mod breakdown;
+mod compare;
 mod delivery;
 mod laws;
 mod letters;
