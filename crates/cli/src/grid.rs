@@ -8,6 +8,8 @@ const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 const BAR: usize = 8;
 /// Space between columns.
 const GAP: usize = 3;
+/// What a note begins with, and what its further lines begin with.
+const NOTE: (&str, &str) = ("    ", "      ");
 
 /// A cell: the number, right-aligned, and a remark after it, left-aligned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
     /// Whether the line stands out.
     pub(crate) bold: bool,
+    /// What stands under the line, over the whole width; broken between its words where it is too long.
+    pub(crate) note: Option<String>,
 }
 
 /// Lines with common columns.
@@ -96,6 +100,14 @@ impl Grid {
                 line.to_owned()
             });
             out.push('\n');
+            for line in row
+                .note
+                .iter()
+                .flat_map(|note| fold(note, screen.width, NOTE))
+            {
+                out.push_str(&screen.faint(&line));
+                out.push('\n');
+            }
         }
     }
 
@@ -142,6 +154,26 @@ pub(crate) fn bar(share: f64) -> String {
 /// Columns a text takes.
 pub(crate) fn len(text: &str) -> usize {
     text.chars().count()
+}
+
+/// A text in as many lines as it needs at `width` columns; each begins with the indent, the first one's or the others'.
+pub(crate) fn fold(text: &str, width: usize, indent: (&str, &str)) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = indent.0.to_owned();
+    let mut begun = false;
+    for word in text.split(' ') {
+        if begun && len(&line) + 1 + len(word) > width {
+            lines.push(std::mem::replace(&mut line, indent.1.to_owned()));
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line.push_str(word);
+        begun = true;
+    }
+    lines.push(line);
+    lines
 }
 
 /// A text from the data, without anything that could steer the terminal, at most `max` columns.
@@ -217,6 +249,13 @@ mod tests {
             "             all        b\nentered   14 402        x\nLinked    71.4 % ±0.7   x\n"
         );
         assert_eq!(grid.width(), 25);
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words_and_a_long_word_is_kept() {
+        let lines = fold("dropped 12: exited 50 %", 14, ("  ", "    "));
+        assert_eq!(lines, ["  dropped 12:", "    exited 50", "    %"]);
+        assert_eq!(fold("unbreakable", 4, ("", "")), ["unbreakable"]);
     }
 
     #[test]

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 use clap::Args;
 use linkfunnel_model::{
-    Breakdown, Condition, FunnelDefinition, FunnelQuestion, FunnelRef, Include, Interval, Op,
-    Range, built_in_funnel, instant_text,
+    Breakdown, Compare, CompareRange, CompareWord, Condition, FunnelDefinition, FunnelQuestion,
+    FunnelRef, Include, Interval, Op, Range, built_in_funnel, instant_text,
 };
 use linkfunnel_query::FunnelAnswer;
 
 use crate::client::{Client, DEFAULT_URL};
+use crate::clock;
 use crate::failure::{Doing, Failure, Result};
 use crate::folder::DataFolder;
 use crate::out::{self, Screen};
+use crate::sheet::{self, Sheet};
 use crate::table::{self, Frame};
-use crate::{clock, sheet};
 
 /// How far back a question looks when it says nothing about time.
 const DEFAULT_LAST: &str = "30d";
@@ -27,6 +28,7 @@ const DAY_US: i64 = 86_400_000_000;
 #[command(after_help = "Examples:
   linkfunnel query linking --by category --last 7d
   linkfunnel query linking --by integration --filter category=accounting --trend week
+  linkfunnel query linking --last 7d --compare previous --why
   linkfunnel query my_funnel.json --by attrs.platform --from 2026-10-01 --to 2026-11-01
 
 FUNNEL is a built-in funnel (linking, linking_7d, linking_from_choice, first_link), one that was saved
@@ -52,6 +54,12 @@ pub(crate) struct QueryArgs {
     /// Show how it went over time
     #[arg(long, value_name = "INTERVAL", value_parser = ["hour", "day", "week", "month"])]
     trend: Option<String>,
+    /// Compare with another time: previous (the period before), year (the same dates a year before) or FROM..TO
+    #[arg(long, value_name = "TIME")]
+    compare: Option<String>,
+    /// Show in full why subjects dropped, step by step
+    #[arg(long)]
+    why: bool,
     /// The server to ask [default: http://127.0.0.1:8080]
     #[arg(long, conflicts_with = "data")]
     url: Option<String>,
@@ -70,7 +78,7 @@ pub(crate) struct QueryArgs {
     /// Print the answer as JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print the answer as CSV
+    /// Print the answer as CSV: a line a step; with --trend an interval, with --compare a segment, with --why a reason
     #[arg(long)]
     csv: bool,
 }
@@ -79,6 +87,7 @@ impl QueryArgs {
     /// Asks and prints.
     pub(crate) fn run(self) -> Result<()> {
         let now_us = clock::now_us();
+        let sheet = self.sheet()?;
         let question = self.question(now_us)?;
         let answer = match &self.data {
             Some(data) => self.ask_folder(data, question)?,
@@ -87,13 +96,14 @@ impl QueryArgs {
         if self.json {
             out::line(&serde_json::to_string_pretty(&answer)?);
         } else if self.csv {
-            out::write(&sheet::csv(&answer)?);
+            out::write(&sheet::csv(&answer, sheet)?);
         } else {
             let title = self.title();
             let interval = self.trend.as_deref();
             let frame = Frame {
                 title: &title,
                 interval,
+                why: self.why,
                 now_us,
                 screen: Screen::stdout(),
             };
@@ -121,6 +131,23 @@ impl QueryArgs {
             let engine = DataFolder::existing(data)?.engine().await?;
             engine.funnel(tenant, question).await.map_err(refused)
         })
+    }
+
+    /// What the lines of a CSV are.
+    fn sheet(&self) -> Result<Sheet> {
+        let asked = [
+            (self.trend.is_some(), Sheet::Intervals),
+            (self.compare.is_some(), Sheet::Comparison),
+            (self.why, Sheet::Reasons),
+        ];
+        let mut asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
+        match (asked.next(), asked.next()) {
+            (Some(_), Some(_)) if self.csv => {
+                let failure = Failure::usage("one CSV holds one kind of line".to_owned());
+                Err(failure.mend("give only one of --trend, --compare and --why with --csv"))
+            }
+            (first, _) => Ok(first.map_or(Sheet::Steps, |(_, sheet)| sheet)),
+        }
     }
 
     fn title(&self) -> String {
@@ -157,8 +184,8 @@ impl QueryArgs {
                 attribution: BTreeMap::new(),
             }),
             interval,
-            compare: None,
-            include: vec![Include::TimeToConvert],
+            compare: self.compare.as_deref().map(compare).transpose()?,
+            include: vec![Include::TimeToConvert, Include::Reasons],
             bins: None,
             as_of: self.as_of.clone(),
         })
@@ -203,6 +230,22 @@ fn funnel(name: &str) -> Result<FunnelRef> {
             .mend("schemas/funnel.schema.json says what one holds")
     })?;
     Ok(FunnelRef::Definition(Box::new(definition)))
+}
+
+/// `previous`, `year` or `FROM..TO`.
+fn compare(text: &str) -> Result<Compare> {
+    match (text, text.split_once("..")) {
+        ("previous", _) => Ok(Compare::Word(CompareWord::PreviousPeriod)),
+        ("year", _) => Ok(Compare::Word(CompareWord::PreviousYear)),
+        (_, Some((from, to))) if !from.is_empty() && !to.is_empty() => {
+            let (from, to) = (from.to_owned(), to.to_owned());
+            Ok(Compare::Range(CompareRange { from, to }))
+        }
+        _ => Err(
+            Failure::usage(format!("--compare {text}: no such time to compare with"))
+                .mend("write previous, year, or two dates as in 2026-10-01..2026-11-01"),
+        ),
+    }
 }
 
 /// `7d`, `12h`, `4w`, `90m` in µs.
@@ -307,6 +350,20 @@ mod tests {
         }
         for text in ["category", "=x", "category=", ""] {
             assert!(condition(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_is_a_word_or_two_dates() {
+        let json = |text| serde_json::to_string(&compare(text).unwrap()).unwrap();
+        assert_eq!(json("previous"), r#""previous_period""#);
+        assert_eq!(json("year"), r#""previous_year""#);
+        assert_eq!(
+            json("2026-10-01..2026-11-01"),
+            r#"{"from":"2026-10-01","to":"2026-11-01"}"#
+        );
+        for text in ["", "last", "..", "2026-10-01..", "..2026-10-01"] {
+            assert!(compare(text).is_err(), "{text}");
         }
     }
 

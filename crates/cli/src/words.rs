@@ -28,6 +28,27 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{} %", if tenths == "100.0" { "100" } else { &tenths })
 }
 
+/// A part of a whole in whole percent: `58 %`; `< 1 %` where it would round to none. Nothing of nothing is `–`.
+#[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    let percent = part as f64 / whole as f64 * 100.0;
+    match (part, whole) {
+        (_, 0) => "–".to_owned(),
+        (1.., _) if percent < 0.5 => "< 1 %".to_owned(),
+        _ => format!("{percent:.0} %"),
+    }
+}
+
+/// A difference of shares in points, with its sign: 0.021 → `+2.1`, −0.004 → `−0.4`, nothing → `0.0`.
+pub(crate) fn points(difference: f64) -> String {
+    let tenths = format!("{:.1}", difference.abs() * 100.0);
+    match tenths.as_str() {
+        "0.0" => tenths,
+        _ if difference < 0.0 => format!("−{tenths}"),
+        _ => format!("+{tenths}"),
+    }
+}
+
 /// A length of time in its two largest units: `58 s`, `1 min 12 s`, `3 h 05 min`, `2 d 4 h`; below ten seconds with tenths.
 pub(crate) fn duration_ms(ms: u64) -> String {
     let s = (ms + 500) / 1_000;
@@ -117,6 +138,28 @@ mod tests {
         ];
         for (share, text) in cases {
             assert_eq!(percent(share), text);
+        }
+    }
+
+    #[test]
+    fn parts_and_differences_are_rounded_and_never_hide_that_there_is_something() {
+        let shares = [
+            (58, 100, "58 %"),
+            (1, 1_000, "< 1 %"),
+            (0, 9, "0 %"),
+            (9, 9, "100 %"),
+            (0, 0, "–"),
+        ];
+        for (part, whole, text) in shares {
+            assert_eq!(share(part, whole), text);
+        }
+        for (difference, text) in [
+            (0.0214, "+2.1"),
+            (-0.004, "−0.4"),
+            (-0.0001, "0.0"),
+            (1.0, "+100.0"),
+        ] {
+            assert_eq!(points(difference), text);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Only what the answer holds is shown: a null rate is a dash, and the line below says why.
 
+mod compare;
+mod reasons;
 mod segments;
 mod trend;
 
@@ -11,7 +13,7 @@ use linkfunnel_model::Length;
 use linkfunnel_query::{FunnelAnswer, Meta};
 use serde_json::Value as Json;
 
-use crate::grid::tame;
+use crate::grid::{fold, len, tame};
 use crate::out::Screen;
 use crate::words;
 
@@ -27,6 +29,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) title: &'a str,
     /// The interval of the trend, when one was asked for.
     pub(crate) interval: Option<&'a str>,
+    /// Whether the reasons are shown in full.
+    pub(crate) why: bool,
     /// Now, µs since the epoch.
     pub(crate) now_us: i64,
     /// Where it is shown.
@@ -43,6 +47,16 @@ pub(crate) fn render(answer: &FunnelAnswer, frame: &Frame<'_>) -> String {
     } else {
         let rates = answer.total.matured.entered > 0;
         out.push_str(&segments::by_segment(answer, &asked, rates, frame.screen));
+        if frame.why {
+            out.push('\n');
+            out.push_str(&reasons::in_full(answer, frame.screen));
+        }
+        if let Some(comparison) = &answer.compare {
+            out.push('\n');
+            for line in compare::lines(answer, comparison, &asked) {
+                paragraph(&line, frame.screen, &mut out);
+            }
+        }
         if !answer.trend.is_empty() {
             out.push('\n');
             out.push_str(&trend::trend(answer, &asked, frame));
@@ -53,7 +67,7 @@ pub(crate) fn render(answer: &FunnelAnswer, frame: &Frame<'_>) -> String {
         out.push('\n');
     }
     for remark in remarks {
-        out.push_str(&fold(&remark, frame.screen));
+        paragraph(&remark, frame.screen, &mut out);
     }
     out
 }
@@ -139,13 +153,12 @@ fn filter_text(filter: &Json) -> String {
 }
 
 fn head(answer: &FunnelAnswer, asked: &Asked, frame: &Frame<'_>) -> String {
-    let mut parts = vec![frame.screen.bold(&title(frame.title))];
+    let title = title(frame.title);
+    let mut parts = vec![title.clone()];
     if let Some((from, to)) = asked.range_us {
         let days = words::days(from, to, asked.zone);
-        parts.push(format!(
-            "{}s entered {days} ({})",
-            asked.subject, asked.zone
-        ));
+        let subjects = plural(&asked.subject);
+        parts.push(format!("{subjects} entered {days} ({})", asked.zone));
     }
     if let Some(window) = &asked.window {
         parts.push(format!("window {window}"));
@@ -154,11 +167,19 @@ fn head(answer: &FunnelAnswer, asked: &Asked, frame: &Frame<'_>) -> String {
         parts.push("live, human".into());
     }
     parts.extend(asked.filters.iter().cloned());
-    let mut text = format!(
-        "{}    {}\n",
-        parts.join(" · "),
-        complete(&answer.meta, asked, frame)
-    );
+    let complete = complete(&answer.meta, asked, frame);
+    let one_line = format!("{}    {complete}", parts.join(" · "));
+    let lines = if len(&one_line) <= frame.screen.width {
+        vec![one_line]
+    } else {
+        let mut lines = fold(&parts.join(" · "), frame.screen.width, ("", "  "));
+        lines.push(sentence(&complete));
+        lines
+    };
+    let mut text = lines.join("\n") + "\n";
+    if let Some(rest) = text.strip_prefix(&title) {
+        text = frame.screen.bold(&title) + rest;
+    }
     if answer.total.entered > 0 {
         let window = asked.window.as_deref().unwrap_or("window");
         let matured = answer.total.matured.entered;
@@ -171,6 +192,14 @@ fn head(answer: &FunnelAnswer, asked: &Asked, frame: &Frame<'_>) -> String {
         };
     }
     text
+}
+
+/// The subject's plural: `journeys`, `companies`.
+fn plural(subject: &str) -> String {
+    match subject.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{subject}s"),
+    }
 }
 
 fn title(funnel: &str) -> String {
@@ -234,6 +263,14 @@ fn remarks(answer: &FunnelAnswer, shown: &str) -> Vec<String> {
     remarks
 }
 
+/// A sentence in as many lines as it needs.
+fn paragraph(text: &str, screen: Screen, out: &mut String) {
+    for line in fold(text, screen.width, ("", "")) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
 /// With a capital and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
@@ -246,26 +283,6 @@ fn sentence(text: &str) -> String {
         "."
     };
     format!("{first}{}{stop}", letters.as_str())
-}
-
-/// A sentence in as many lines as it needs.
-fn fold(text: &str, screen: Screen) -> String {
-    let mut out = String::new();
-    let mut width = 0;
-    for word in text.split(' ') {
-        let len = crate::grid::len(word);
-        if width > 0 && width + 1 + len > screen.width {
-            out.push('\n');
-            width = 0;
-        } else if width > 0 {
-            out.push(' ');
-            width += 1;
-        }
-        out.push_str(word);
-        width += len;
-    }
-    out.push('\n');
-    out
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! A funnel's numbers by segment: columns while they fit, with intervals while those fit, else lines.
 
+use std::collections::BTreeMap;
+
 use linkfunnel_query::{FunnelAnswer, Group, OutcomeCount, Rate, StepAnswer};
 
-use super::{Asked, MAX_NAME, UNKNOWN};
+use super::compare::Change;
+use super::{Asked, MAX_NAME, UNKNOWN, reasons};
 use crate::grid::{Cell, Grid, Row, tame};
 use crate::out::Screen;
 use crate::words;
@@ -23,6 +26,8 @@ enum Steps {
     All,
     Required,
     None,
+    /// None, and neither bars nor times.
+    Bare,
 }
 
 /// The table in the best form that fits.
@@ -35,13 +40,15 @@ pub(super) fn by_segment(
     let groups: Vec<&Group> = std::iter::once(&answer.total)
         .chain(&answer.groups)
         .collect();
-    let columns = |intervals| as_columns(&groups, asked, rates, intervals);
-    let lines = |steps| as_lines(&groups, rates, steps);
-    let forms: [&dyn Fn() -> Grid; 4] = [
+    let change = answer.compare.as_ref().map(|c| Change::new(c, asked));
+    let columns = |intervals| as_columns(&groups, asked, rates, intervals, change.as_ref());
+    let lines = |steps| as_lines(&groups, rates, steps, change.as_ref());
+    let forms: [&dyn Fn() -> Grid; 5] = [
         &|| columns(Intervals::Everybody),
         &|| columns(Intervals::Total),
         &|| lines(Steps::All),
         &|| lines(Steps::Required),
+        &|| lines(Steps::None),
     ];
     let fitting = forms
         .iter()
@@ -51,17 +58,30 @@ pub(super) fn by_segment(
         if groups.len() == 1 {
             columns(Intervals::Total)
         } else {
-            lines(Steps::None)
+            lines(Steps::Bare)
         }
     };
+    let grid = fitting.unwrap_or_else(narrowest);
     let mut out = String::new();
-    fitting.unwrap_or_else(narrowest).draw(screen, &mut out);
+    grid.draw(screen, &mut out);
+    if grid.rows.iter().all(|row| row.note.is_none()) {
+        for line in reasons::short(&answer.total) {
+            super::paragraph(&line, screen, &mut out);
+        }
+    }
     out
 }
 
 /// A column a segment, a line a step.
-fn as_columns(groups: &[&Group], asked: &Asked, rates: bool, intervals: Intervals) -> Grid {
+fn as_columns(
+    groups: &[&Group],
+    asked: &Asked,
+    rates: bool,
+    intervals: Intervals,
+    change: Option<&Change<'_>>,
+) -> Grid {
     let total = groups[0];
+    let with_interval = |g: &Group| intervals == Intervals::Everybody || g.key.is_empty();
     let line = |label: String, cell: &dyn Fn(&Group) -> Cell| Row {
         label,
         cells: groups.iter().map(|group| cell(group)).collect(),
@@ -71,7 +91,7 @@ fn as_columns(groups: &[&Group], asked: &Asked, rates: bool, intervals: Interval
     for (i, step) in total.steps.iter().enumerate() {
         let last = i + 1 == total.steps.len();
         let cell = |g: &Group| {
-            let interval = last && (intervals == Intervals::Everybody || g.key.is_empty());
+            let interval = last && with_interval(g);
             g.steps
                 .get(i)
                 .map_or(UNKNOWN.into(), |s| step_cell(s, rates, interval))
@@ -85,8 +105,13 @@ fn as_columns(groups: &[&Group], asked: &Asked, rates: bool, intervals: Interval
         rows.push(Row {
             bar,
             bold: last,
+            note: reasons::of_step(step),
             ..line(step_name(step, MAX_NAME), &cell)
         });
+    }
+    if let Some(change) = change {
+        let cell = |g: &Group| change.cell(g, with_interval(g));
+        rows.push(line(format!("against {}", change.range), &cell));
     }
     for (i, outcome) in total
         .outcomes
@@ -110,32 +135,37 @@ fn as_columns(groups: &[&Group], asked: &Asked, rates: bool, intervals: Interval
 }
 
 /// A line a segment, a column a step.
-fn as_lines(groups: &[&Group], rates: bool, shown: Steps) -> Grid {
+fn as_lines(groups: &[&Group], rates: bool, shown: Steps, change: Option<&Change<'_>>) -> Grid {
     let count = groups[0].steps.len();
     let is_shown = |(i, step): &(usize, &StepAnswer)| match shown {
         _ if *i == 0 => false,
         _ if i + 1 == count => true,
         Steps::All => true,
         Steps::Required => !step.optional,
-        Steps::None => false,
+        Steps::None | Steps::Bare => false,
     };
     let mut head = vec!["entered".to_owned()];
     let steps = groups[0].steps.iter().enumerate().filter(is_shown);
     head.extend(steps.map(|(_, step)| step_name(step, MAX_HEAD)));
-    head.extend(["open".into(), "median time".into()]);
+    head.extend(change.map(|_| "change".to_owned()));
+    head.push("open".into());
+    head.extend((shown != Steps::Bare).then(|| "median time".to_owned()));
     let rows = groups.iter().enumerate().map(|(i, group)| {
         let mut cells = vec![Cell::from(words::count(group.entered))];
         for (i, step) in group.steps.iter().enumerate().filter(is_shown) {
             cells.push(step_cell(step, rates, i + 1 == count));
         }
-        cells.extend([words::count(group.open).into(), median(group).into()]);
+        cells.extend(change.map(|change| change.cell(group, i == 0)));
+        cells.push(words::count(group.open).into());
+        cells.extend((shown != Steps::Bare).then(|| Cell::from(median(group))));
         let so_far = share(group.converted, group.entered);
         let bar = if rates { group.rate.value } else { so_far };
         Row {
             label: segment(group),
-            bar,
+            bar: bar.filter(|_| shown != Steps::Bare),
             cells,
             bold: i == 0,
+            note: None,
         }
     });
     let rows = rows.collect();
@@ -190,14 +220,15 @@ pub(super) fn rate_cell(rate: &Rate, interval: bool) -> Cell {
 
 /// The segment's values; `all` for the total.
 pub(super) fn segment(group: &Group) -> String {
-    if group.key.is_empty() {
+    segment_name(&group.key)
+}
+
+/// As [`segment`], of a key.
+pub(super) fn segment_name(key: &BTreeMap<String, String>) -> String {
+    if key.is_empty() {
         return "all".into();
     }
-    let values: Vec<String> = group
-        .key
-        .values()
-        .map(|value| tame(value, MAX_NAME))
-        .collect();
+    let values: Vec<String> = key.values().map(|value| tame(value, MAX_NAME)).collect();
     values.join(" · ")
 }
 

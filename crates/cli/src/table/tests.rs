@@ -3,7 +3,8 @@
 use chrono::Utc;
 
 use linkfunnel_query::{
-    Group, Matured, OutcomeCount, Rate, StepAnswer, Times, TrendBucket, Warning,
+    Compared, Comparison, Decomposition, DecompositionPart, Difference, Group, Matured,
+    OutcomeCount, Rate, ReasonCount, StepAnswer, Times, TrendBucket, Warning,
 };
 use std::collections::BTreeMap;
 
@@ -115,6 +116,10 @@ fn answer(groups: Vec<Group>) -> FunnelAnswer {
 }
 
 fn shown(answer: &FunnelAnswer, screen: Screen) -> String {
+    shown_with(answer, screen, false)
+}
+
+fn shown_with(answer: &FunnelAnswer, screen: Screen, why: bool) -> String {
     let now_us = "2026-11-22T08:15:00Z"
         .parse::<DateTime<Utc>>()
         .unwrap()
@@ -124,6 +129,7 @@ fn shown(answer: &FunnelAnswer, screen: Screen) -> String {
         &Frame {
             title: "linking",
             interval: Some("day"),
+            why,
             now_us,
             screen,
         },
@@ -144,7 +150,9 @@ fn segments_are_columns_while_they_fit() {
     check(
         &shown(&answer(groups), PLAIN),
         "
-Linking · journeys entered 15–22 Nov (Europe/Paris) · window 24 h · live, human · surface = hosted_page, embedded_sdk    complete up to 09:14:20
+Linking · journeys entered 15–22 Nov (Europe/Paris) · window 24 h · live, human · surface = hosted_page,
+  embedded_sdk
+Complete up to 09:14:20.
 Rates over the 1 000 whose 24 h are over.
 
                                            all        accounting           banking
@@ -170,7 +178,7 @@ fn segments_are_lines_where_columns_do_not_fit() {
         .iter()
         .map(|name| group(Some(name), 2_000, [1.0, 0.912, 0.782], 58_000.0));
     let text = shown(&answer(groups.collect()), Screen { width: 80, ..PLAIN });
-    let lines: Vec<&str> = text.lines().skip(3).take(3).collect();
+    let lines: Vec<&str> = text.lines().skip(5).take(3).collect();
     check(
         &(lines.join("\n") + "\n"),
         "
@@ -267,7 +275,7 @@ fn a_trend_has_a_line_an_interval() {
         },
     ];
     let text = shown(&answer, PLAIN);
-    let lines: Vec<&str> = text.lines().skip(12).take(3).collect();
+    let lines: Vec<&str> = text.lines().skip(14).take(3).collect();
     check(
         &(lines.join("\n") + "\n"),
         "
@@ -276,4 +284,232 @@ Sun 15 Nov  █████▋       2 104   70.0 % ±2.0      0   in part
 Mon 16 Nov                  98        –          40   not over yet
 ",
     );
+}
+
+fn reason(class: &str, code: &str, count: u64) -> ReasonCount {
+    ReasonCount {
+        class: class.into(),
+        code: code.into(),
+        attribution: Some("customer_org".into()),
+        recoverable: Some(true),
+        count,
+    }
+}
+
+/// Two segments, with the reasons of 1 604 that dropped after the choice.
+fn answer_with_reasons() -> FunnelAnswer {
+    let mut answer = answer(vec![
+        group(Some("accounting"), 7_911, [1.0, 0.912, 0.782], 58_000.0),
+        group(Some("banking"), 4_327, [1.0, 0.86, 0.619], 109_000.0),
+    ]);
+    let step = &mut answer.total.steps[1];
+    step.dropped = 1_604;
+    step.reasons = vec![
+        reason("unknown", "attempt.exited", 700),
+        reason("platform", "not_found", 369),
+        reason("user_choice", "cancelled", 280),
+        reason("platform", "down", 128),
+        reason("unknown", "timed_out", 127),
+    ];
+    // The same words from another side count together.
+    step.reasons[0].attribution = None;
+    step.reasons.push(ReasonCount {
+        attribution: None,
+        ..reason("platform", "down", 0)
+    });
+    answer.groups[0].steps[1].reasons = vec![reason("platform", "not_found", 369)];
+    answer.query["filters"] = serde_json::json!([]);
+    answer
+}
+
+/// What stands between the counts and what is still open.
+fn middle(text: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with("entered"));
+    let lines = lines.take_while(|line| !line.starts_with("still open"));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn under_a_drop_stand_its_reasons() {
+    let text = shown(&answer_with_reasons(), PLAIN);
+    check(
+        &middle(&text),
+        "
+entered                                 14 402             7 911             4 327
+Opened                   ████████        100 %             100 %             100 %
+Chose provider           ███████▏       88.9 %            91.2 %            86.0 %
+    dropped 1 604: exited 44 % · platform not found 23 % · cancelled 17 % · other 16 %
+Linked                   █████▊         71.4 % ±0.7       78.2 % ±0.7       61.9 % ±0.7
+uploaded a file, so far                  2.0 %             2.0 %             2.0 %
+",
+    );
+}
+
+#[test]
+fn a_narrow_terminal_gets_the_reasons_below_and_no_line_that_is_too_long() {
+    let mut answer = answer_with_reasons();
+    let names = ["commerce", "payroll_hris", "payments"];
+    let more = names.map(|name| group(Some(name), 2_000, [1.0, 0.9, 0.7], 1.0));
+    answer.groups.extend(more);
+    for width in [46, 60, 80] {
+        let text = shown_with(&answer, Screen { width, ..PLAIN }, true);
+        let too_long: Vec<&str> = text
+            .lines()
+            .filter(|l| crate::grid::len(l) > width)
+            .collect();
+        assert!(too_long.is_empty(), "at {width}: {too_long:?}\n{text}");
+        let joined = text.replace('\n', " ");
+        let reasons = "1 604 dropped after Chose provider: exited 44 % · platform not found 23 %";
+        assert!(joined.contains(reasons), "{text}");
+    }
+}
+
+#[test]
+fn colour_and_bold_are_only_for_screens_that_want_them() {
+    let mut answer = answer_with_reasons();
+    answer.compare = Some(comparison());
+    let plain = shown_with(&answer, PLAIN, true);
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let painted = shown_with(
+        &answer,
+        Screen {
+            colour: true,
+            ..PLAIN
+        },
+        true,
+    );
+    assert!(
+        painted.contains("\u{1b}[1mLinking\u{1b}[0m · journeys"),
+        "{painted:?}"
+    );
+    let mut bare = painted;
+    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m"] {
+        bare = bare.replace(code, "");
+    }
+    assert_eq!(bare, plain, "colour moves nothing");
+}
+
+#[test]
+fn why_shows_every_reason_with_a_column_a_segment() {
+    let text = shown_with(&answer_with_reasons(), PLAIN, true);
+    let why = text.lines().skip_while(|line| !line.starts_with("Why "));
+    let why: Vec<&str> = why.take_while(|line| !line.is_empty()).collect();
+    check(
+        &(why.join("\n") + "\n"),
+        "
+Why 1 604 dropped after Chose provider
+                           all   share   accounting   banking    put down to   another try
+  unknown.attempt.exited   700    44 %            0         0              –    could help
+  platform.not_found       369    23 %          369         0   customer org    could help
+  user_choice.cancelled    280    17 %            0         0   customer org    could help
+  platform.down            128     8 %            0         0   customer org    could help
+  unknown.timed_out        127     8 %            0         0   customer org    could help
+  platform.down              0     0 %            0         0              –    could help
+",
+    );
+}
+
+fn side(key: Option<&str>, difference: Option<[f64; 3]>, part: Option<(f64, f64)>) -> Compared {
+    let [value, low, high] = match difference {
+        Some(numbers) => numbers.map(Some),
+        None => [None; 3],
+    };
+    Compared {
+        key: key
+            .map(|v| BTreeMap::from([("category".to_owned(), v.to_owned())]))
+            .unwrap_or_default(),
+        entered: 13_005,
+        converted: 9_000,
+        matured: Matured {
+            entered: 12_990,
+            converted: 9_000,
+        },
+        rate: rate(0.693, 0.008),
+        difference: Difference {
+            value,
+            low,
+            high,
+            code: None,
+        },
+        part: part.map(|(mix, rate)| DecompositionPart { mix, rate }),
+    }
+}
+
+fn comparison() -> Comparison {
+    Comparison {
+        from: "2026-11-08T08:00:00Z".into(),
+        to: "2026-11-15T08:00:00Z".into(),
+        is_matured: true,
+        own_is_matured: false,
+        total: side(None, Some([0.021, 0.010, 0.032]), None),
+        groups: vec![
+            side(
+                Some("accounting"),
+                Some([-0.02, -0.033, -0.007]),
+                Some((0.004, -0.01)),
+            ),
+            side(
+                Some("banking"),
+                Some([0.003, -0.04, 0.02]),
+                Some((0.0, 0.027)),
+            ),
+            side(Some("payroll"), None, Some((0.0, 0.0))),
+        ],
+        decomposition: Decomposition {
+            mix: Some(0.004),
+            rate: Some(0.017),
+            code: None,
+        },
+    }
+}
+
+#[test]
+fn a_comparison_is_arrows_with_intervals_and_what_it_came_from() {
+    let mut answer = answer_with_reasons();
+    answer.compare = Some(comparison());
+    let text = shown(&answer, PLAIN);
+    let lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Linked  "));
+    check(
+        &(lines.take(9).collect::<Vec<_>>().join("\n") + "\n"),
+        "
+Linked                   █████▊         71.4 % ±0.7       78.2 % ±0.7       61.9 % ±0.7
+against 8–15 Nov                        ▲ +2.1 ±1.1       ▼ −2.0 ±1.3       ≈ +0.3 (−4.0 to +2.0)
+uploaded a file, so far                  2.0 %             2.0 %             2.0 %
+still open                                   3                 3                 3
+median time to link                 1 min 12 s              58 s        1 min 49 s
+
+Against 8–15 Nov (69.3 % of 12 990 whose window is over): ▲ +2.1 points, 95 % interval +1.0 to +3.2.
+Of this, +0.4 points come from the mix of category and +1.7 from the rates inside.
+Entered only then: payroll (13 005).
+",
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let mut answer = answer(Vec::new());
+    let mut empty = comparison();
+    empty.groups.clear();
+    empty.total = side(None, None, None);
+    empty.total.entered = 0;
+    empty.total.rate = Rate::none("nobody_entered");
+    empty.decomposition = Decomposition {
+        mix: None,
+        rate: None,
+        code: Some("no_breakdown".into()),
+    };
+    // The same days: a range of hours is named by its length.
+    empty.from = "2026-11-15T08:00:00Z".into();
+    empty.to = "2026-11-22T08:00:00Z".into();
+    answer.compare = Some(empty);
+    let text = shown(&answer, PLAIN);
+    assert!(
+        text.contains(
+            "Against the 7 d before: nobody entered then, so there is nothing to compare with.\n"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("mix"), "{text}");
 }

@@ -64,7 +64,7 @@ fn trend_grid(answer: &FunnelAnswer, segments: &[&Group], asked: &Asked, interva
             label: bucket_name(&bucket.start, interval, asked.zone),
             bar: bucket.rate.value,
             cells,
-            bold: false,
+            ..Row::default()
         }
     });
     let rows = rows.collect();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail at once")]
 
 mod accounting;
+mod answers;
 mod brokers;
 mod compare;
 mod disk;
