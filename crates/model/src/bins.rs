@@ -6,11 +6,21 @@ use crate::window::Length;
 /// Most edges of a histogram of times.
 pub const MAX_EDGES: usize = 200;
 
-/// Checks the edges given, in ms: rising, and inside the window. In µs on return. `at`: their JSON pointer.
+/// Checks the edges given, in ms: rising, and inside the window. In µs on return. `times`: whether times are asked for;
+/// `at`: the edges' JSON pointer.
 ///
 /// # Errors
-/// `limit_exceeded`, `out_of_range`, `not_rising`.
-pub(crate) fn check_edges(edges_ms: &[u64], window: Length, at: &str) -> Result<Vec<u64>, Mistake> {
+/// `needs_time_to_convert`, `limit_exceeded`, `out_of_range`, `not_rising`.
+pub(crate) fn check_edges(
+    edges_ms: &[u64],
+    times: bool,
+    window: Length,
+    at: &str,
+) -> Result<Vec<u64>, Mistake> {
+    if !times {
+        let detail = "bins go with include: [\"time_to_convert\"]";
+        return Err(Mistake::new("needs_time_to_convert", at, detail));
+    }
     limit(edges_ms.len(), MAX_EDGES, "edges", at)?;
     let window_us = window.us().unsigned_abs();
     let mut edges_us: Vec<u64> = Vec::with_capacity(edges_ms.len());
@@ -42,7 +52,7 @@ mod tests {
 
     fn checked(edges_ms: &[u64]) -> Result<Vec<u64>, (&'static str, String)> {
         let hour = Length::try_from("PT1H".to_owned()).unwrap();
-        check_edges(edges_ms, hour, "/bins").map_err(|m| (m.code, m.pointer))
+        check_edges(edges_ms, true, hour, "/bins").map_err(|m| (m.code, m.pointer))
     }
 
     #[test]

@@ -432,14 +432,9 @@ impl FunnelQuestion {
         let compare = self.compare.as_ref();
         let compare = compare.map(|c| c.span(&span, "/compare")).transpose()?;
         let times = self.include.contains(&Include::TimeToConvert);
-        let edges_us = match &self.bins {
-            Some(_) if !times => {
-                let detail = "bins go with include: [\"time_to_convert\"]";
-                return Err(Mistake::new("needs_time_to_convert", "/bins", detail));
-            }
-            Some(edges_ms) => Some(check_edges(edges_ms, funnel.window, "/bins")?),
-            None => None,
-        };
+        let edges = self.bins.as_ref();
+        let edges_us = edges.map(|edges| check_edges(edges, times, funnel.window, "/bins"));
+        let edges_us = edges_us.transpose()?;
         Ok(CheckedQuestion {
             funnel,
             funnel_id,

@@ -9,14 +9,92 @@ use std::sync::Arc;
 
 use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
 use linkfunnel_stats::{Stratum, decompose, newcombe};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::answer::{
-    Compared, Comparison, Decomposition, DecompositionPart, Difference, Matured, Warning, null,
-};
+use crate::answer::{Matured, Rate, Warning, null};
 use crate::numbers::{Numbers, Outcome};
 use crate::plan::{OTHER, Plan};
 use crate::report::{Ranked, Reporter, rank, rate};
 use crate::trend;
+
+/// The same definition over another range of the same view, beside the answer's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Comparison {
+    /// Start of the range compared with, RFC 3339.
+    pub from: String,
+    /// Its end, RFC 3339, exclusive.
+    pub to: String,
+    /// Whether the window of everybody who entered in the range compared with is over.
+    pub is_matured: bool,
+    /// Whether that of everybody who entered in the question's own range is.
+    pub own_is_matured: bool,
+    /// All subjects.
+    pub total: Compared,
+    /// The groups of the answer in their order, then those that only the range compared with has, largest first, while the
+    /// breakdown's limit allows; `(other)` is everything else of either range.
+    pub groups: Vec<Compared>,
+    /// What made the difference of the total's rates.
+    pub decomposition: Decomposition,
+}
+
+/// One segment, or all, in the range compared with, and how far the answer's rate is from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Compared {
+    /// Dimension → value; empty for the total.
+    pub key: BTreeMap<String, String>,
+    /// Subjects that entered in the range compared with.
+    pub entered: u64,
+    /// Those of them that converted.
+    pub converted: u64,
+    /// Those of them whose window is over.
+    pub matured: Matured,
+    /// Conversion over the matured (Wilson 95 %).
+    pub rate: Rate,
+    /// The answer's rate minus this one.
+    pub difference: Difference,
+    /// What this segment added to the decomposition; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<DecompositionPart>,
+}
+
+/// A difference of two rates, between −1 and 1, or null with the reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// The difference; null when either side has nobody whose window is over.
+    pub value: Option<f64>,
+    /// Lower end of the 95 % interval (Newcombe's hybrid score).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end of the 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Why `value` is null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// The difference of the total's matured rates, split (Kitagawa 1955): `mix` + `rate` = the difference. A segment with
+/// nobody matured in one of the ranges has changed the mix only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Decomposition {
+    /// The part that comes from segments growing or shrinking.
+    pub mix: Option<f64>,
+    /// The part that comes from the rates inside the segments.
+    pub rate: Option<f64>,
+    /// Why both are null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A segment's share of a decomposition.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DecompositionPart {
+    /// Because it grew or shrank: above 0 when a segment better than the rest grew, or a worse one shrank.
+    pub mix: f64,
+    /// Because its own rate changed.
+    pub rate: f64,
+}
 
 /// The question about the range compared with: counts alone, the rest as asked.
 pub(crate) fn other_question(

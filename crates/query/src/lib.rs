@@ -36,11 +36,11 @@ mod trend;
 mod tests;
 
 pub use answer::{
-    Compared, Comparison, DeadLetter, DeadLettersAnswer, Decomposition, DecompositionPart,
-    Difference, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate, ReasonCount, StepAnswer,
-    SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin, TimeToConvert, Times,
-    TrendBucket, Warning, null,
+    DeadLetter, DeadLettersAnswer, FunnelAnswer, Group, Matured, Meta, OutcomeCount, Rate,
+    ReasonCount, StepAnswer, SubjectItem, SubjectsAnswer, SuccessRate, SuccessRatesAnswer, TimeBin,
+    TimeToConvert, Times, TrendBucket, Warning, null,
 };
+pub use compare::{Compared, Comparison, Decomposition, DecompositionPart, Difference};
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
