@@ -161,7 +161,7 @@ pub(crate) fn fold(text: &str, width: usize, indent: (&str, &str)) -> Vec<String
     let mut lines: Vec<String> = Vec::new();
     let mut line = indent.0.to_owned();
     let mut begun = false;
-    for word in text.split(' ') {
+    for word in unbroken(text) {
         if begun && len(&line) + 1 + len(word) > width {
             lines.push(std::mem::replace(&mut line, indent.1.to_owned()));
             begun = false;
@@ -174,6 +174,32 @@ pub(crate) fn fold(text: &str, width: usize, indent: (&str, &str)) -> Vec<String
     }
     lines.push(line);
     lines
+}
+
+/// The words of a text, each with what may not begin a line: `58 % ·`, `1 604`.
+fn unbroken(text: &str) -> Vec<&str> {
+    let mut starts = vec![0];
+    let mut before = "";
+    let mut at = 0;
+    for word in text.split(' ') {
+        let is_number = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit());
+        let belongs = word.starts_with(['%', '·']) || (is_number(before) && is_number(word));
+        if at > 0 && !belongs {
+            starts.push(at);
+        }
+        at += word.len() + 1;
+        before = word;
+    }
+    let ends = starts
+        .iter()
+        .skip(1)
+        .map(|start| start - 1)
+        .chain([text.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| &text[*start..end])
+        .collect()
 }
 
 /// A text from the data, without anything that could steer the terminal, at most `max` columns.
@@ -254,7 +280,10 @@ mod tests {
     #[test]
     fn a_long_text_is_broken_between_words_and_a_long_word_is_kept() {
         let lines = fold("dropped 12: exited 50 %", 14, ("  ", "    "));
-        assert_eq!(lines, ["  dropped 12:", "    exited 50", "    %"]);
+        assert_eq!(lines, ["  dropped 12:", "    exited", "    50 %"]);
+        let lines = fold("1 604 dropped: exited 58 % · other", 10, ("", ""));
+        assert_eq!(lines, ["1 604", "dropped:", "exited", "58 % ·", "other"]);
+        assert_eq!(fold("a  b", 1, ("", "")), ["a", "", "b"]);
         assert_eq!(fold("unbreakable", 4, ("", "")), ["unbreakable"]);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use linkfunnel_query::{FunnelAnswer, Group, ReasonCount, StepAnswer};
 
 use super::segments::segment;
-use super::{MAX_NAME, UNKNOWN};
+use super::{MAX_NAME, UNKNOWN, paragraph};
 use crate::grid::{Cell, Grid, Row, tame};
 use crate::out::Screen;
 use crate::words;
@@ -103,9 +103,8 @@ pub(super) fn in_full(answer: &FunnelAnswer, screen: Screen) -> String {
         grid.draw(screen, &mut out);
         if groups.len() < answer.groups.len() {
             let more = words::counted((answer.groups.len() - groups.len()) as u64, "segment");
-            out.push_str(&format!(
-                "{more} more than fit here: --why --csv has all.\n"
-            ));
+            let more = format!("{more} more than fit here: --why --csv has all.");
+            paragraph(&more, screen, &mut out);
         }
     }
     if out.is_empty() {

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use linkfunnel_query::{FunnelAnswer, Group, TrendBucket};
 
 use super::segments::{rate_cell, segment};
-use super::{Asked, Frame, MAX_NAME};
+use super::{Asked, Frame, MAX_NAME, paragraph};
 use crate::grid::{Cell, Grid, Row, tame};
 use crate::words;
 
@@ -29,7 +29,8 @@ pub(super) fn trend(answer: &FunnelAnswer, asked: &Asked, frame: &Frame<'_>) -> 
     grid.draw(frame.screen, &mut out);
     if segments.len() < wanted {
         let more = words::counted((wanted - segments.len()) as u64, "segment");
-        out.push_str(&format!("{more} more than fit here: --csv has all.\n"));
+        let more = format!("{more} more than fit here: --csv has all.");
+        paragraph(&more, frame.screen, &mut out);
     }
     out
 }
