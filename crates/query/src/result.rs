@@ -81,7 +81,9 @@ impl Engine {
                 attribution: BTreeMap::new(),
             }),
             interval: question.interval,
+            compare: None,
             include: question.include,
+            bins: None,
             as_of: question.as_of,
         })
     }
