@@ -20,7 +20,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// Journeys a day when no volume is asked for.
 const JOURNEYS_A_DAY: f64 = 2_000.0;
 /// The longest window of a built-in funnel, and the time windows need to be over.
-const LONGEST_WINDOW_US: i64 = 31 * DAY_US;
+const LONGEST_WINDOW_US: i64 = 91 * DAY_US;
 /// Messages between two looks at the progress bar.
 const SHOW_EVERY: u64 = 1_000;
 

@@ -10,6 +10,11 @@ pub(super) fn all() -> Vec<NamedFunnel> {
         optional(step("Delivered", &[E::InviteDelivered])),
     ];
     steps.extend(on_the_page());
+    let mut outcomes = on_the_page_otherwise();
+    outcomes.extend([
+        outcome("Withdrawn", &[E::PaymentLinkRevoked]),
+        outcome("Expired", &[E::PaymentLinkExpired]),
+    ]);
     steps.extend([
         step("Settled", &[E::PaymentSettled]),
         step("Invoice paid", &[E::InvoicePaid]),
@@ -24,7 +29,7 @@ pub(super) fn all() -> Vec<NamedFunnel> {
             Subject::PaymentLink,
             days(90),
             steps,
-            outcomes(),
+            outcomes,
         ),
         funnel(
             [
@@ -35,7 +40,7 @@ pub(super) fn all() -> Vec<NamedFunnel> {
             Subject::PaymentLink,
             minutes(15),
             on_the_page(),
-            outcomes(),
+            on_the_page_otherwise(),
         ),
     ]
 }
@@ -50,7 +55,7 @@ fn on_the_page() -> Vec<StepDefinition> {
     ]
 }
 
-fn outcomes() -> Vec<OutcomeDefinition> {
+fn on_the_page_otherwise() -> Vec<OutcomeDefinition> {
     let mut other_method = outcome("Chose another method", &[E::PaymentMethodChosen]);
     let others = ["card", "direct_debit", "manual_transfer", "other"];
     other_method.conditions = vec![one_of("payment.method", &others)];
@@ -58,7 +63,5 @@ fn outcomes() -> Vec<OutcomeDefinition> {
         outcome("Declared a manual transfer", &[E::PaymentManualDeclared]),
         other_method,
         outcome("Failed", &[E::PaymentFailed]),
-        outcome("Withdrawn", &[E::PaymentLinkRevoked]),
-        outcome("Expired", &[E::PaymentLinkExpired]),
     ]
 }

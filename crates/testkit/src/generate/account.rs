@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::book::{FunnelBook, by_named_ids};
+use super::book::FunnelBook;
 use super::company::Company;
 use super::config::{GenerateConfig, Ids};
 use super::dice::DAY;
-use super::encode;
+use super::effort::EffortTruth;
 use super::fact::{Fact, ids};
-use super::journey::Journey;
-use super::naive::Row;
+use super::funnels::{FUNNELS, Spec, Unit, subjects};
+use super::json;
+use super::naive::Told;
+use super::story::Story;
 use super::stream::{Delivery, DeliveryKind};
+use super::telling::Telling;
 use super::truth::{Delivered, EventsAndRows, Stored, TenantTruth, Truth};
 use super::what::What;
+
+const LINKING: &str = "linking";
+const FIRST_LINK: &str = "first_link";
 
 /// The running truth.
 pub(crate) struct Account {
@@ -31,9 +37,10 @@ struct TenantAccount {
     linked_per_day: BTreeMap<i64, u64>,
     without_journey: u64,
     without_journey_in_linking: u64,
-    linking: FunnelBook,
+    /// In the order of FUNNELS.
+    books: Vec<FunnelBook>,
     by_named_ids: FunnelBook,
-    first_link: FunnelBook,
+    effort: EffortTruth,
 }
 
 impl Account {
@@ -48,9 +55,9 @@ impl Account {
             linked_per_day: BTreeMap::new(),
             without_journey: 0,
             without_journey_in_linking: 0,
-            linking: FunnelBook::linking(),
-            by_named_ids: FunnelBook::linking(),
-            first_link: FunnelBook::first_link(),
+            books: FUNNELS.iter().map(FunnelBook::new).collect(),
+            by_named_ids: FunnelBook::new(spec(LINKING)),
+            effort: EffortTruth::default(),
         };
         Account {
             sparse: config.ids == Ids::Sparse,
@@ -63,7 +70,7 @@ impl Account {
     pub(crate) fn add_rows(
         &mut self,
         company: &Company,
-        journey: Option<&Journey>,
+        story: &Story,
         fact: &Fact,
         messages: u64,
         dropped: Option<&'static str>,
@@ -95,9 +102,9 @@ impl Account {
         if let Some(name) = dropped {
             add(tenant.dropped.entry(name).or_default());
         }
-        match left_out(company, journey, fact) {
+        match left_out(company, story, fact) {
             Some(why) => add(tenant.filtered.entry(why).or_default()),
-            None => tenant.count_visible(fact, journey.is_some()),
+            None => tenant.count_visible(fact),
         }
     }
 
@@ -125,43 +132,63 @@ impl Account {
         self.delivered.last_delivery_us = Some(delivery.deliver_at_us);
     }
 
-    /// The facts of one journey, or of an arrival, as a subject.
-    pub(crate) fn add_facts(
-        &mut self,
-        company: &Company,
-        journey: Option<&Journey>,
-        facts: &[Fact],
-    ) {
-        let (Some(journey), false) = (journey, company.denied) else {
+    /// The facts of one story, as the subjects that it alone makes up.
+    pub(crate) fn add_story(&mut self, company: &Company, story: &Story, facts: &[Fact]) {
+        if company.denied {
             return;
-        };
-        let seen: Vec<&Fact> = facts
-            .iter()
-            .filter(|fact| left_out(company, Some(journey), fact).is_none())
-            .filter(|fact| belongs(fact))
-            .collect();
+        }
+        let seen = seen(company, story, facts);
         let tenant = &mut self.tenants[usize::from(company.tenant)];
-        tenant.linking.add_journey(company, journey, &seen);
+        tenant.effort.add_events(&seen);
+        for (spec, book) in FUNNELS.iter().zip(&mut tenant.books) {
+            for subject in subjects(spec.unit, &seen) {
+                let told = book.add(&subject);
+                if let Some(told) = told.filter(|_| spec.id == LINKING) {
+                    tenant.effort.add_journey(&subject, &told);
+                }
+            }
+        }
         if self.sparse {
-            for named in by_named_ids(&seen) {
-                tenant.by_named_ids.add_journey(company, journey, &named);
+            for journey in subjects(Unit::Journey, &seen) {
+                for named in by_named_ids(&journey) {
+                    tenant.by_named_ids.add(&named);
+                }
             }
         }
     }
 
-    /// A company whose arrival was seen, by the rows that count by default.
-    pub(crate) fn add_company(&mut self, tenant: u16, rows: &[Row]) {
-        self.tenants[usize::from(tenant)]
-            .first_link
-            .add_company(rows);
+    /// A company with all its stories, each told as if it were alone.
+    pub(crate) fn add_company(&mut self, company: &Company, stories: &[(Story, Vec<Fact>)]) {
+        if company.denied || !company.counts() {
+            return;
+        }
+        let mut tellings: Vec<Telling<'_>> = Vec::new();
+        for (story, facts) in stories {
+            tellings.extend(seen(company, story, facts));
+        }
+        let tenant = &mut self.tenants[usize::from(company.tenant)];
+        let mut first_link: Option<Told> = None;
+        for (spec, book) in FUNNELS.iter().zip(&mut tenant.books) {
+            if spec.unit == Unit::Company {
+                let told = book.add(&tellings);
+                first_link = told.filter(|_| spec.id == FIRST_LINK).or(first_link);
+            }
+        }
+        if company.arrival_seen {
+            let within_a_day = spec("first_link_1d");
+            tenant
+                .effort
+                .add_company(&tellings, within_a_day, first_link.as_ref());
+        }
     }
 
     /// Closes what is long over.
     pub(crate) fn forget(&mut self, now_us: i64) {
         for tenant in &mut self.tenants {
-            tenant.linking.forget(now_us);
+            for book in &mut tenant.books {
+                book.forget(now_us);
+            }
             tenant.by_named_ids.forget(now_us);
-            tenant.first_link.forget(now_us);
         }
     }
 
@@ -176,15 +203,20 @@ impl Account {
                 true => Some(tenant.by_named_ids.at(watermark_us)?),
                 false => None,
             };
-            let first_link = match self.sparse {
-                true => None,
-                false => Some(tenant.first_link.at(watermark_us)?),
-            };
+            let mut funnels = BTreeMap::new();
+            for (spec, book) in FUNNELS.iter().zip(&tenant.books) {
+                // A sparse event that names no company is part of none yet.
+                if spec.unit != Unit::Company || !self.sparse {
+                    funnels.insert(spec.id.to_owned(), book.at(watermark_us)?);
+                }
+            }
             let truth = TenantTruth {
                 stored: tenant.stored(),
-                linking: tenant.linking.at(watermark_us)?,
+                linking: funnels.remove(LINKING)?,
                 linking_by_named_ids: by_named_ids,
-                first_link,
+                first_link: funnels.remove(FIRST_LINK),
+                funnels,
+                effort: tenant.effort.clone(),
             };
             tenants.insert(tenant.name.clone(), truth);
         }
@@ -198,14 +230,14 @@ impl Account {
 }
 
 impl TenantAccount {
-    fn count_visible(&mut self, fact: &Fact, in_journey: bool) {
+    fn count_visible(&mut self, fact: &Fact) {
         if fact.what == What::ConnectionLinked {
             *self
                 .linked_per_day
                 .entry(fact.at_us.div_euclid(DAY))
                 .or_default() += 1;
         }
-        if !in_journey || fact.ids & ids::JOURNEY == 0 {
+        if fact.ids & ids::JOURNEY == 0 {
             self.without_journey += 1;
             let matches =
                 fact.what.linking_step().is_some() || fact.what.linking_outcome().is_some();
@@ -233,7 +265,7 @@ impl TenantAccount {
             linked_per_day: self
                 .linked_per_day
                 .iter()
-                .map(|(day, count)| (encode::date(*day), *count))
+                .map(|(day, count)| (json::date(*day), *count))
                 .collect(),
             without_journey_id: self.without_journey,
             without_journey_id_in_linking: self.without_journey_in_linking,
@@ -241,9 +273,30 @@ impl TenantAccount {
     }
 }
 
+/// The built-in funnel with this id.
+fn spec(id: &str) -> &'static Spec {
+    FUNNELS
+        .iter()
+        .find(|spec| spec.id == id)
+        .expect("a funnel of the list")
+}
+
+/// The facts that count by default, in their story.
+fn seen<'a>(company: &'a Company, story: &'a Story, facts: &'a [Fact]) -> Vec<Telling<'a>> {
+    facts
+        .iter()
+        .filter(|fact| left_out(company, story, fact).is_none())
+        .map(|fact| Telling {
+            company,
+            story,
+            fact,
+        })
+        .collect()
+}
+
 /// Why the default filters leave an event out.
-fn left_out(company: &Company, journey: Option<&Journey>, fact: &Fact) -> Option<&'static str> {
-    if journey.is_some_and(|journey| journey.sandbox) {
+fn left_out(company: &Company, story: &Story, fact: &Fact) -> Option<&'static str> {
+    if story.sandbox() {
         Some("sandbox")
     } else if fact.scanner {
         Some("bot")
@@ -252,8 +305,21 @@ fn left_out(company: &Company, journey: Option<&Journey>, fact: &Fact) -> Option
     }
 }
 
-/// Whether an event is part of its journey: it names it or, in a sparse stream, an attempt of it.
-/// Invitations and data events take no part; no step or outcome of `linking` is among them.
-fn belongs(fact: &Fact) -> bool {
-    fact.ids & (ids::JOURNEY | ids::ATTEMPT) != 0
+/// The subjects that a sparse journey falls into when only named ids count: by the coarsest id that each event names, its
+/// company, its user, its application or only the journey.
+fn by_named_ids<'a>(journey: &[Telling<'a>]) -> Vec<Vec<Telling<'a>>> {
+    let roots = [ids::COMPANY, ids::USER, ids::APPLICATION, ids::JOURNEY];
+    let root = |telling: &Telling<'_>| roots.iter().position(|id| telling.fact.ids & id != 0);
+    (0..roots.len())
+        .map(|at| {
+            let named = journey
+                .iter()
+                .filter(|telling| telling.fact.ids & ids::JOURNEY != 0);
+            named
+                .filter(|telling| root(telling) == Some(at))
+                .copied()
+                .collect::<Vec<_>>()
+        })
+        .filter(|tellings| !tellings.is_empty())
+        .collect()
 }

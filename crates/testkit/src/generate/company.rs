@@ -1,9 +1,14 @@
 //! A company: what it is, how it arrived, and when it means to link what. Made again from its number whenever needed.
 
-use super::catalog::{CATEGORIES, COUNTRIES, DEVICES};
+use super::bill;
+use super::catalog::{
+    ASSISTED, CATEGORIES, COUNTRIES, DEVICES, EMBEDDED, HOSTED, PROMPTS, SURFACES, draw,
+};
 use super::config::GenerateConfig;
 use super::dice::{DAY, Dice, HOUR, MINUTE, SECOND, mix, whole};
-use super::fact::{Fact, Pen, Sender, World, ids};
+use super::fact::{Detail, Fact, Kind, Pen, Sender, World, ids};
+use super::journey;
+use super::story::Story;
 use super::what::What;
 
 const SALT_COMPANY: u64 = 1;
@@ -11,6 +16,24 @@ const SALT_ARRIVAL: u64 = 2;
 
 /// Most journeys one company begins.
 const MAX_JOURNEYS: u8 = 7;
+/// Share of companies that get invoices with a payment link.
+const BILLED: f64 = 0.06;
+
+/// Whether an application demands that data is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    Optional,
+    Required,
+}
+
+impl Requirement {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Requirement::Optional => "optional",
+            Requirement::Required => "required",
+        }
+    }
+}
 
 /// What is known of a company.
 pub(crate) struct Company {
@@ -22,6 +45,10 @@ pub(crate) struct Company {
     pub(crate) device: u8,
     /// 0 control, 1 treatment, none: not in the experiment.
     pub(crate) variant: Option<u8>,
+    /// Its arm of the experiment on applications, none: not in it.
+    pub(crate) mandatory_step: Option<Requirement>,
+    /// Index into PROMPTS: what it is shown after the sign-up.
+    pub(crate) prompt: u8,
     /// Error of its device's clock, µs.
     pub(crate) skew_us: i64,
     /// Granularity of its device's clock, µs.
@@ -32,19 +59,59 @@ pub(crate) struct Company {
     pub(crate) denied: bool,
     /// Its arrival (visit, sign-up) was seen.
     pub(crate) arrival_seen: bool,
+    /// It gets invoices with a payment link.
+    pub(crate) billed: bool,
     born_us: i64,
 }
 
-/// One journey that a company means to make. Ordered by its start.
+/// How a journey came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// By itself.
+    Own,
+    /// By a click on the prompt after the sign-up, so in the same session.
+    Prompt,
+    /// By a click in the welcome mail.
+    Welcome,
+}
+
+/// What an intention is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Aim {
+    /// To link a category.
+    Link {
+        category: u8,
+        /// Index into JOURNEY_TYPES.
+        journey_type: u8,
+        /// Index into SURFACES.
+        surface: u8,
+        origin: Origin,
+    },
+    /// To pay an invoice.
+    Pay,
+}
+
+/// One thing that a company means to do, or that is expected of it. Ordered by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intention {
     pub(crate) start_us: i64,
     pub(crate) no: u8,
-    pub(crate) category: u8,
-    /// Index into JOURNEY_TYPES.
-    pub(crate) journey_type: u8,
-    /// Begun by the click of the arrival: by the welcome mail or in the application.
-    pub(crate) from_arrival: bool,
+    pub(crate) aim: Aim,
+}
+
+impl Intention {
+    /// Its story, written to `facts`.
+    pub(crate) fn tell(&self, world: &World, company: &Company, facts: &mut Vec<Fact>) -> Story {
+        match self.aim {
+            Aim::Link { .. } => Story::Journey(journey::tell(world, company, self, facts)),
+            Aim::Pay => Story::Bill(bill::tell(world, company, self, facts)),
+        }
+    }
+
+    /// Begins with a call.
+    pub(crate) fn is_assisted(&self) -> bool {
+        matches!(self.aim, Aim::Link { surface, .. } if surface == ASSISTED)
+    }
 }
 
 /// One intention of one company; enough to make both again when its time comes.
@@ -62,12 +129,21 @@ impl Company {
         let dirt = &world.config.dirt;
         let key = mix(u64::from(tenant)).wrapping_add(number);
         let mut dice = Dice::new(world.config.seed, SALT_COMPANY, key);
-        let country = dice.weighted(&COUNTRIES.iter().map(|c| c.2).collect::<Vec<_>>());
-        let device = dice.weighted(&DEVICES.iter().map(|d| d.1).collect::<Vec<_>>());
+        let country = dice.weighted(&COUNTRIES.iter().map(|c| c.weight).collect::<Vec<_>>());
+        let device = draw(DEVICES, &mut dice);
         let variant = match &world.config.experiment {
             Some(experiment) if dice.chance(experiment.share) => Some(u8::from(dice.chance(0.5))),
             _ => None,
         };
+        let mandatory_step = match &world.config.mandatory_step {
+            Some(test) if dice.chance(test.share) => Some(if dice.chance(0.5) {
+                Requirement::Required
+            } else {
+                Requirement::Optional
+            }),
+            _ => None,
+        };
+        let prompt = dice.weighted(&PROMPTS.iter().map(|p| p.weight).collect::<Vec<_>>());
         let skew_us = if dice.chance(dirt.skewed) {
             let size = if dice.chance(0.8) {
                 dice.between(10 * SECOND, 5 * MINUTE)
@@ -97,13 +173,16 @@ impl Company {
             number,
             key,
             country: small(country),
-            device: small(device),
+            device,
             variant,
+            mandatory_step,
+            prompt: small(prompt),
             skew_us,
             grain_us,
             traffic,
             denied: dice.chance(dirt.denied),
             arrival_seen: dice.chance(0.32),
+            billed: dice.chance(BILLED),
             born_us,
         }
     }
@@ -113,22 +192,35 @@ impl Company {
         self.traffic.is_none()
     }
 
-    /// Its arrival, written to `facts`, and everything it means to link, in order of time.
+    /// Its arrival, written to `facts`, and everything it means to do: links in order of time, then invoices.
     pub(crate) fn arrive(&self, world: &World, facts: &mut Vec<Fact>) -> Vec<Intention> {
         let dice = Dice::new(world.config.seed, SALT_ARRIVAL, self.key);
         let mut pen = Pen::new(world, self, dice, self.born_us, facts);
-        let first_start_us = if self.arrival_seen {
-            match arrive_and_sign_up(&mut pen) {
-                Some(click_us) => click_us,
-                None => return Vec::new(),
-            }
-        } else {
-            self.born_us
-        };
-        let end_us = world.config.span_end_us().unwrap_or(i64::MAX);
         let mut intentions = Vec::new();
-        let mut start_us = first_start_us;
+        let begun = if self.arrival_seen {
+            arrive_and_sign_up(&mut pen)
+        } else {
+            Some((self.born_us, Origin::Own))
+        };
         let dice = &mut pen.dice;
+        if let Some((start_us, origin)) = begun {
+            self.links(&world.config, start_us, origin, dice, &mut intentions);
+        }
+        if self.billed {
+            self.bills(&world.config, dice, &mut intentions);
+        }
+        intentions
+    }
+
+    fn links(
+        &self,
+        config: &GenerateConfig,
+        mut start_us: i64,
+        first_origin: Origin,
+        dice: &mut Dice,
+        intentions: &mut Vec<Intention>,
+    ) {
+        let end_us = config.span_end_us().unwrap_or(i64::MAX);
         let mut category = draw_category(dice);
         for no in 0..MAX_JOURNEYS {
             if start_us >= end_us {
@@ -139,17 +231,19 @@ impl Company {
                 _ if dice.chance(0.15) => 2,
                 _ => 1,
             };
-            intentions.push(Intention {
-                no,
-                start_us,
+            let origin = if no == 0 { first_origin } else { Origin::Own };
+            let surface = draw_surface(origin, dice);
+            let aim = Aim::Link {
                 category,
                 journey_type,
-                from_arrival: no == 0 && self.arrival_seen,
-            });
+                surface,
+                origin,
+            };
+            intentions.push(Intention { start_us, no, aim });
             if !dice.chance(0.52) {
                 break;
             }
-            start_us += pause_between_journeys(dice, start_us, &world.config);
+            start_us += pause_between_journeys(dice, start_us, config);
             for _ in 0..2 {
                 let next = draw_category(dice);
                 if next != category {
@@ -158,28 +252,47 @@ impl Company {
                 }
             }
         }
-        intentions
+    }
+
+    fn bills(&self, config: &GenerateConfig, dice: &mut Dice, intentions: &mut Vec<Intention>) {
+        let end_us = config.span_end_us().unwrap_or(i64::MAX);
+        let count = if dice.chance(0.3) { 2 } else { 1 };
+        let mut start_us = self.born_us;
+        for no in 0..count {
+            start_us += pause_between_journeys(dice, start_us, config);
+            if start_us < end_us {
+                let aim = Aim::Pay;
+                intentions.push(Intention { start_us, no, aim });
+            }
+        }
     }
 }
 
-/// From the first visit to the click that begins the first journey; `None`: it never comes to that.
-fn arrive_and_sign_up(pen: &mut Pen<'_>) -> Option<i64> {
+/// From the first visit to the click that begins the first journey, and which click that was; `None`: it never comes to that.
+fn arrive_and_sign_up(pen: &mut Pen<'_>) -> Option<(i64, Origin)> {
     let visitor = ids::COMPANY | ids::ANONYMOUS | ids::SESSION;
     let member = visitor | ids::USER;
     pen.tell(What::VisitLanded, Sender::Web, visitor);
     if !pen.dice.chance(0.72) {
         return None;
     }
-    pen.wait(90 * SECOND, 0.7);
-    pen.tell(What::SignupCompleted, Sender::Server, member);
+    let acted = act(pen, 2.2);
+    pen.wait(80 * SECOND, 0.7);
+    let actions = Detail::Actions(acted);
+    pen.tell_detail(What::SignupCompleted, Sender::Server, member, actions);
     if pen.dice.chance(0.7) {
-        pen.wait(12 * SECOND, 0.9);
-        pen.tell(What::CtaShown, Sender::Web, member);
-        if pen.dice.chance(0.74) {
+        let acted = act(pen, 2.6);
+        pen.wait(6 * SECOND, 0.9);
+        let actions = Detail::Actions(acted);
+        pen.tell_detail(What::CtaShown, Sender::Web, member, actions);
+        // Who had to click around before is less patient (seed S2-03).
+        let patience = if acted <= 3 { 1.06 } else { 0.84 };
+        let clicked = PROMPTS[usize::from(pen.company.prompt)].clicked * patience;
+        if pen.dice.chance(clicked) {
             pen.wait(9 * SECOND, 0.8);
             pen.tell(What::CtaClicked, Sender::Web, member);
             pen.wait(2 * SECOND, 0.4);
-            return Some(pen.now_us);
+            return Some((pen.now_us, Origin::Prompt));
         }
         if pen.dice.chance(0.3) {
             pen.wait(15 * SECOND, 0.8);
@@ -188,18 +301,34 @@ fn arrive_and_sign_up(pen: &mut Pen<'_>) -> Option<i64> {
     }
     let mail = ids::COMPANY | ids::INVITE;
     pen.wait(3 * MINUTE, 0.6);
-    pen.tell_with(What::InviteSent, Sender::Mail, mail, |fact| {
-        fact.welcome = true;
-    });
+    let welcome = |fact: &mut Fact| fact.kind = Some(Kind::Welcome);
+    pen.tell_with(What::InviteSent, Sender::Mail, mail, welcome);
     if !pen.dice.chance(0.45) {
         return None;
     }
     pen.wait(5 * HOUR, 1.4);
-    pen.tell_with(What::InviteClicked, Sender::Web, mail, |fact| {
-        fact.welcome = true;
-    });
+    pen.tell_with(What::InviteClicked, Sender::Web, mail, welcome);
     pen.wait(3 * SECOND, 0.4);
-    Some(pen.now_us)
+    Some((pen.now_us, Origin::Welcome))
+}
+
+/// Some actions of a person, about four seconds each; how many.
+fn act(pen: &mut Pen<'_>, mean: f64) -> u16 {
+    let mut actions = 0;
+    while actions < 30 && pen.dice.chance(mean / (1.0 + mean)) {
+        pen.wait(4 * SECOND, 0.7);
+        actions += 1;
+    }
+    actions
+}
+
+/// Who comes from the arrival is in the application or follows a link to a page; nobody invites or calls it.
+fn draw_surface(origin: Origin, dice: &mut Dice) -> u8 {
+    match origin {
+        Origin::Own => small(dice.weighted(&SURFACES.map(|surface| surface.weight))),
+        Origin::Prompt if dice.chance(0.75) => EMBEDDED,
+        Origin::Prompt | Origin::Welcome => HOSTED,
+    }
 }
 
 fn draw_category(dice: &mut Dice) -> u8 {

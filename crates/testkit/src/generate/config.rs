@@ -26,6 +26,8 @@ pub struct GenerateConfig {
     pub incident: Option<Incident>,
     /// An experiment by company.
     pub experiment: Option<Experiment>,
+    /// An experiment by company on applications: is linking mandatory or optional?
+    pub mandatory_step: Option<MandatoryStep>,
     /// Shares of everything that real streams get wrong.
     pub dirt: Dirt,
     /// Nothing is delivered after this instant (µs since the epoch): the rest of a journey under way is cut off, and the truth knows.
@@ -175,6 +177,28 @@ impl Default for Experiment {
     }
 }
 
+/// An experiment by company on the linking step of applications; the variants are `optional` and `required`, half and half.
+/// What it does to the share of applications that is submitted follows from what those do who would have skipped the step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MandatoryStep {
+    /// Its id.
+    pub id: String,
+    /// Share of companies that take part; for the others the step is optional, and their events name no variant.
+    pub share: f64,
+    /// What `required` adds to the share of those asked to link that do, absolute.
+    pub link_lift: f64,
+}
+
+impl Default for MandatoryStep {
+    fn default() -> Self {
+        MandatoryStep {
+            id: "mandatory_step".to_owned(),
+            share: 0.9,
+            link_lift: 0.15,
+        }
+    }
+}
+
 /// Shares of what real streams get wrong; 0 switches a kind off.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Dirt {
@@ -281,6 +305,7 @@ impl Default for GenerateConfig {
             ids: Ids::Full,
             incident: None,
             experiment: Some(Experiment::default()),
+            mandatory_step: Some(MandatoryStep::default()),
             dirt: Dirt::NORMAL,
             end_us: None,
             season: true,

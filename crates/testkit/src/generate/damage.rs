@@ -2,7 +2,7 @@
 
 use super::config::{Carrier, Dirt};
 use super::dice::Dice;
-use super::encode;
+use super::json;
 
 /// A message that is no event.
 pub(crate) struct Bad {
@@ -88,7 +88,7 @@ pub(crate) fn make(
     let secret = with_secret.then(|| Secret::draw(dice));
     let leak = secret.as_ref().map_or_else(String::new, Secret::field);
     let mut time = Vec::new();
-    encode::instant(&mut time, at_us);
+    json::instant(&mut time, at_us);
     let time = String::from_utf8_lossy(&time).into_owned();
     let message = |event: &str, time: &str, rest: &str| {
         let id = format!("bad-{number}-{at_us}");

@@ -15,6 +15,8 @@ pub(crate) enum Sender {
     Server,
     Webhook,
     Mail,
+    /// A person with a form, by the minute.
+    Agent,
 }
 
 /// Ids an event names, as bits.
@@ -27,6 +29,72 @@ pub(crate) mod ids {
     pub(crate) const ATTEMPT: u16 = 32;
     pub(crate) const CONNECTION: u16 = 64;
     pub(crate) const INVITE: u16 = 128;
+    pub(crate) const PAYMENT_LINK: u16 = 256;
+    pub(crate) const PAYMENT: u16 = 512;
+    pub(crate) const APPLICATION: u16 = 1_024;
+    pub(crate) const CALL: u16 = 2_048;
+}
+
+/// What an invitation is for, as its events say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Link,
+    Welcome,
+    Reminder,
+    Payment,
+}
+
+impl Kind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Kind::Link => "link",
+            Kind::Welcome => "welcome",
+            Kind::Reminder => "reminder",
+            Kind::Payment => "payment",
+        }
+    }
+}
+
+/// What an event tells beyond what all of its kind do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    None,
+    /// The person's clicks in this journey so far.
+    Clicks(u16),
+    /// What the client counted in this journey until its end.
+    Effort(Effort),
+    /// The person's actions since the sign-up, or since the landing.
+    Actions(u16),
+    /// Place of a screen in the ladder of domain.md 3.6, and its name.
+    Screen(u8, &'static str),
+    /// The screen that asks an applicant to link.
+    LinkingScreen,
+    /// Form fields, and how many of them were filled in.
+    Prefilled(u16, u16),
+    /// A type of data and its records.
+    Dataset(&'static str, u32),
+    /// How a sync ended.
+    Synced(&'static str),
+    /// Length of a call, ms.
+    Call(u32),
+    /// Reminders sent so far.
+    Reminded(u16),
+    /// Index into METHODS.
+    Method(u8),
+    /// How an application was decided.
+    Decision(&'static str),
+}
+
+/// What a client counts in a journey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effort {
+    pub(crate) clicks: u16,
+    /// Clicks and fields typed into.
+    pub(crate) actions: u16,
+    /// Since the opening.
+    pub(crate) duration_ms: u32,
+    /// Since the opening, without pauses.
+    pub(crate) active_ms: u32,
 }
 
 /// One logical event.
@@ -48,11 +116,14 @@ pub(crate) struct Fact {
     pub(crate) category: bool,
     /// Comes from a robot, whoever the company is.
     pub(crate) scanner: bool,
-    /// Part of the welcome mail.
-    pub(crate) welcome: bool,
+    /// Of events about an invitation.
+    pub(crate) kind: Option<Kind>,
+    /// Which payment link of an invoice, or which call of a journey, from 0.
+    pub(crate) part: u8,
+    pub(crate) detail: Detail,
     /// After a pause: medium and entry point are those of the reminder.
     pub(crate) resumed: bool,
-    /// Position among the events of its journey or of its company's arrival.
+    /// Position among the events of its story.
     pub(crate) ordinal: u16,
 }
 
@@ -63,6 +134,8 @@ pub(crate) struct World {
     pub(crate) incident: Option<IncidentWindow>,
     /// Probability that the treatment turns a failing journey into a linked one.
     pub(crate) rescue: f64,
+    /// Probability that an applicant who would skip the linking step links when it is mandatory.
+    pub(crate) persuasion: f64,
 }
 
 /// An incident in absolute time.
@@ -108,6 +181,7 @@ pub(crate) struct Pen<'a> {
     pub(crate) integration: Option<u8>,
     pub(crate) category: bool,
     pub(crate) resumed: bool,
+    pub(crate) part: u8,
     pub(crate) facts: &'a mut Vec<Fact>,
     ordinal: u16,
     /// When the last choice of an integration arrives, µs.
@@ -131,6 +205,7 @@ impl<'a> Pen<'a> {
             integration: None,
             category: false,
             resumed: false,
+            part: 0,
             facts,
             ordinal: 0,
             choice_us: i64::MIN,
@@ -142,12 +217,22 @@ impl<'a> Pen<'a> {
         self.now_us += self.dice.lognormal(median_us, sigma);
     }
 
+    /// Hours or days pass. In an endless stream minutes: its rate would grow for days otherwise.
+    pub(crate) fn wait_long(&mut self, median_us: i64, sigma: f64) {
+        let median_us = if self.world.config.days.is_none() {
+            median_us.min(4 * MINUTE)
+        } else {
+            median_us
+        };
+        self.wait(median_us, sigma);
+    }
+
     pub(crate) fn tell(&mut self, what: What, sender: Sender, ids: u16) {
         self.tell_with(what, sender, ids, |_| {});
     }
 
-    pub(crate) fn tell_reason(&mut self, what: What, ids: u16, reason: u8) {
-        self.tell_with(what, Sender::Sdk, ids, |fact| fact.reason = Some(reason));
+    pub(crate) fn tell_detail(&mut self, what: What, sender: Sender, ids: u16, detail: Detail) {
+        self.tell_with(what, sender, ids, |fact| fact.detail = detail);
     }
 
     /// Adds one fact, unless it arrives after the end of the stream.
@@ -158,8 +243,20 @@ impl<'a> Pen<'a> {
         ids: u16,
         more: impl FnOnce(&mut Fact),
     ) {
+        self.tell_past(self.now_us, what, sender, ids, more);
+    }
+
+    /// Adds a fact that is told only now.
+    pub(crate) fn tell_past(
+        &mut self,
+        happened_us: i64,
+        what: What,
+        sender: Sender,
+        ids: u16,
+        more: impl FnOnce(&mut Fact),
+    ) {
         let mut fact = Fact {
-            at_us: self.by_clock_of(sender),
+            at_us: self.by_clock_of(sender, happened_us),
             deliver_us: self.now_us + self.travel(what, sender),
             what,
             sender,
@@ -169,7 +266,9 @@ impl<'a> Pen<'a> {
             reason: None,
             category: self.category,
             scanner: false,
-            welcome: false,
+            kind: None,
+            part: self.part,
+            detail: Detail::None,
             resumed: self.resumed,
             ordinal: self.ordinal,
         };
@@ -192,11 +291,12 @@ impl<'a> Pen<'a> {
         }
     }
 
-    fn by_clock_of(&self, sender: Sender) -> i64 {
+    fn by_clock_of(&self, sender: Sender, happened_us: i64) -> i64 {
         let (skew_us, grain_us) = match sender {
             Sender::Web | Sender::Sdk => (self.company.skew_us, self.company.grain_us),
             Sender::Server => (0, 1),
             Sender::Mail => (0, SECOND),
+            Sender::Agent => (0, MINUTE),
             Sender::Webhook => {
                 let provider = self
                     .integration
@@ -204,14 +304,14 @@ impl<'a> Pen<'a> {
                 (0, PROVIDERS[usize::from(provider)].webhook_grain_us)
             }
         };
-        (self.now_us + skew_us).div_euclid(grain_us) * grain_us
+        (happened_us + skew_us).div_euclid(grain_us) * grain_us
     }
 
     /// The way from the sender to us. In sparse streams the first event of a journey never dawdles: it carries the ids.
     fn travel(&mut self, what: What, sender: Sender) -> i64 {
         let dirt = &self.world.config.dirt;
         let usual = match sender {
-            Sender::Webhook | Sender::Mail => self.dice.lognormal(1_500_000, 0.9),
+            Sender::Webhook | Sender::Mail | Sender::Agent => self.dice.lognormal(1_500_000, 0.9),
             _ => self.dice.lognormal(150_000, 0.8),
         };
         let carries_ids = matches!(what, What::JourneyStarted | What::AttemptOpened)

@@ -1,15 +1,22 @@
-//! One journey, from opening to its end. Its course (chosen integrations, whether they work) is drawn first, so that
-//! configured rates are met; then it is told event by event.
+//! One journey, from what leads up to it to what follows it. Its course (what is chosen, whether it works) is drawn first, so
+//! that configured rates are met; then it is told event by event.
+
+mod application;
+mod attempt;
+mod call;
+mod data;
+mod invite;
 
 use super::catalog::{
-    AT_CONSENT, AT_HANDOFF, AT_SCA, Auth, EMAIL, EMBEDDED, INTEGRATIONS, LEFT_EARLY, NOT_FOUND,
-    PORTAL, PROVIDERS, REMINDER, SURFACES, THEIR_FAULT, USE_CASES,
+    APPLICATION_FORM, ASSISTED, CAMPAIGN_LINK, CAMPAIGNS, EMAIL, EMBEDDED, ENTRY_POINTS, HOSTED,
+    INCENTIVES, MESSAGES, OWN_UI, PORTAL, REMINDER, SIGNUP_CONFIRMATION, SURFACES, TARGET_GROUPS,
+    USE_CASES, WELCOME_EMAIL, draw, hardship,
 };
-use super::company::{Company, Intention, small};
+use super::company::{Aim, Company, Intention, Origin, Requirement, small};
 use super::config::Ids;
 use super::course::Course;
 use super::dice::{DAY, Dice, HOUR, MINUTE, SECOND};
-use super::fact::{Fact, Pen, Sender, World, ids};
+use super::fact::{Detail, Effort, Fact, Pen, Sender, World, ids};
 use super::what::What;
 
 const SALT_JOURNEY: u64 = 3;
@@ -25,9 +32,19 @@ pub(crate) struct Journey {
     /// Index into MEDIUMS; none: not said.
     pub(crate) medium: Option<u8>,
     pub(crate) use_case: Option<u8>,
+    pub(crate) campaign: Option<u8>,
+    pub(crate) target_group: Option<u8>,
+    /// Elements of the message shown before, as bits; none: not said.
+    pub(crate) messages: Option<u8>,
+    /// Index into INCENTIVES; none: not said.
+    pub(crate) incentive: Option<u8>,
     /// Country and locale are named.
     pub(crate) country: bool,
     pub(crate) sandbox: bool,
+    /// Begun by the prompt after the sign-up, in the session of the arrival.
+    pub(crate) prompted: bool,
+    /// A step of an application, and whether it is mandatory there.
+    pub(crate) application: Option<Requirement>,
 }
 
 impl Journey {
@@ -48,6 +65,32 @@ impl Journey {
             self.entry_point
         }
     }
+
+    /// What failures of every kind are multiplied by, on the side of the journey.
+    pub(crate) fn hardship(&self) -> f64 {
+        let surface = SURFACES[usize::from(self.surface)].hardship;
+        let entry_point = self
+            .entry_point
+            .map_or(1.0, |at| ENTRY_POINTS[usize::from(at)].hardship);
+        let medium = self
+            .medium
+            .map_or(1.0, |at| super::catalog::MEDIUMS[usize::from(at)].1);
+        let messages = self.messages.map_or(1.0, |shown| {
+            let of = |(at, element): (usize, &super::catalog::Element)| {
+                let (with, without) = element.hardship;
+                if shown >> at & 1 == 1 { with } else { without }
+            };
+            MESSAGES.iter().enumerate().map(of).product()
+        });
+        surface
+            * entry_point
+            * medium
+            * messages
+            * hardship(USE_CASES, self.use_case)
+            * hardship(CAMPAIGNS, self.campaign)
+            * hardship(TARGET_GROUPS, self.target_group)
+            * hardship(INCENTIVES, self.incentive)
+    }
 }
 
 /// Writes the events of one journey to `facts`.
@@ -60,14 +103,20 @@ pub(crate) fn tell(
     let number = company.number * 8 + u64::from(intention.no);
     let seed = company.key.wrapping_mul(8) + u64::from(intention.no);
     let mut dice = Dice::new(world.config.seed, SALT_JOURNEY, seed);
-    let journey = frame(world, company, intention, number, &mut dice);
+    let (journey, origin) = frame(world, company, intention, number, &mut dice);
     let course = Course::draw(world, company, &journey, intention.start_us, &mut dice);
     let pen = Pen::new(world, company, dice, intention.start_us, facts);
     Teller {
         pen,
         journey: &journey,
-        from_arrival: intention.from_arrival,
+        origin,
         sdk_ids: 0,
+        opened_us: intention.start_us,
+        idle_us: 0,
+        picked_up_us: 0,
+        hung_up_us: 0,
+        clicks: 0,
+        typed: 0,
     }
     .tell(&course);
     journey
@@ -79,69 +128,142 @@ fn frame(
     intention: &Intention,
     number: u64,
     dice: &mut Dice,
-) -> Journey {
-    let weights = [SURFACES[0].weight, SURFACES[1].weight, SURFACES[2].weight];
-    let surface = if intention.from_arrival && dice.chance(0.5) {
-        usize::from(EMBEDDED)
-    } else {
-        dice.weighted(&weights)
+) -> (Journey, Origin) {
+    let Aim::Link {
+        category,
+        journey_type,
+        surface,
+        origin,
+    } = intention.aim
+    else {
+        unreachable!("only links are journeys");
     };
-    let at = &SURFACES[surface];
-    let entry_point = at.entry_points[dice.below(at.entry_points.len())];
-    let medium = at.mediums[dice.below(at.mediums.len())];
-    debug_assert_eq!(company.number, number / 8);
-    Journey {
+    let at = &SURFACES[usize::from(surface)];
+    let (entry_point, medium) = match origin {
+        Origin::Own => (
+            at.entry_points[dice.below(at.entry_points.len())],
+            at.mediums[dice.below(at.mediums.len())],
+        ),
+        Origin::Prompt => (SIGNUP_CONFIRMATION, 0),
+        Origin::Welcome => (WELCOME_EMAIL, EMAIL),
+    };
+    let grouped = surface == PORTAL || surface == HOSTED && dice.chance(0.4);
+    let in_application = entry_point == APPLICATION_FORM && surface != PORTAL && dice.chance(0.75);
+    let requirement = company.mandatory_step.unwrap_or(Requirement::Optional);
+    let journey = Journey {
         number,
-        category: intention.category,
-        journey_type: intention.journey_type,
-        surface: small(surface),
+        category,
+        journey_type,
+        surface,
         entry_point: (!dice.chance(0.03)).then_some(entry_point),
         medium: (!dice.chance(0.04)).then_some(medium),
-        use_case: dice
-            .chance(0.45)
-            .then(|| small(dice.below(USE_CASES.len()))),
+        use_case: dice.chance(0.45).then(|| draw(USE_CASES, dice)),
+        campaign: (entry_point == CAMPAIGN_LINK).then(|| draw(CAMPAIGNS, dice)),
+        target_group: grouped.then(|| draw(TARGET_GROUPS, dice)),
+        messages: dice.chance(0.85).then(|| {
+            (0..MESSAGES.len()).fold(0, |shown, at| {
+                shown | u8::from(dice.chance(MESSAGES[at].shown)) << at
+            })
+        }),
+        incentive: dice.chance(0.6).then(|| draw(INCENTIVES, dice)),
         country: !dice.chance(0.03),
         sandbox: dice.chance(world.config.dirt.sandbox),
-    }
+        prompted: origin == Origin::Prompt,
+        application: in_application.then_some(requirement),
+    };
+    (journey, origin)
+}
+
+/// How a journey ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Linked,
+    Uploaded,
+    Typed,
+    Skipped,
+    /// Left, or paused for good.
+    Left,
 }
 
 struct Teller<'a, 'b> {
     pen: Pen<'a>,
     journey: &'b Journey,
-    from_arrival: bool,
+    origin: Origin,
     /// Ids that the events of the current attempt name.
     sdk_ids: u16,
+    /// When the flow was opened.
+    opened_us: i64,
+    /// Since then, how long nobody was there.
+    idle_us: i64,
+    /// When the last call began and ended.
+    picked_up_us: i64,
+    hung_up_us: i64,
+    /// The person's clicks so far, and the fields typed into.
+    clicks: u16,
+    typed: u16,
 }
 
 impl Teller<'_, '_> {
     fn tell(mut self, course: &Course) {
-        // Some flows ask for the category on the way: their first events do not name it.
-        self.pen.category = !self.pen.dice.chance(0.06);
-        self.invite();
+        // Some flows ask for the category on the way: their first events do not name it. A payment nearby would be taken for a
+        // part of such a journey (semantics rule 2), and its category for the journey's.
+        self.pen.category = self.pen.company.billed || !self.pen.dice.chance(0.06);
+        let comes_to_it = match self.journey.surface {
+            PORTAL => self.invite(),
+            ASSISTED => self.book_and_call(),
+            _ => true,
+        };
+        if !comes_to_it {
+            return;
+        }
+        match self.journey.application {
+            None => {
+                self.link(course);
+            }
+            Some(requirement) => self.apply(requirement, course),
+        }
+        if self.journey.surface == PORTAL {
+            self.reuse();
+        }
+    }
+
+    /// From opening the flow to its end.
+    fn link(&mut self, course: &Course) -> End {
         self.open();
         if self.pen.dice.chance(0.05) {
             self.pen.wait(6 * SECOND, 0.8);
             let ids = self.web_ids();
+            self.clicks += 1;
             self.pen.tell(What::HelpOpened, Sender::Web, ids);
         }
+        let end = self.walk(course);
+        if self.journey.surface == ASSISTED {
+            self.hang_up(end);
+        }
+        end
+    }
+
+    fn walk(&mut self, course: &Course) -> End {
         if !course.chooses {
             return self.leave_early();
         }
-        if self.pen.dice.chance(0.045) {
+        let assisted = self.journey.surface == ASSISTED;
+        if self.pen.dice.chance(0.045) && !assisted {
             self.pause_and_resume();
+        }
+        if self.pen.dice.chance(0.012) {
+            self.idle();
         }
         let mut linked = self.try_out(course.first, course.first_works);
         if let Some((second, works)) = course.second.filter(|_| !linked) {
-            if self.pen.dice.chance(0.15) {
-                self.pause_and_resume();
-            } else {
-                self.again();
+            match (assisted, self.pen.dice.chance(0.15)) {
+                (true, true) => self.call_again(),
+                (false, true) => self.pause_and_resume(),
+                (_, false) => self.again(),
             }
             linked = self.try_out(second, works);
         }
-        if !linked {
-            self.give_up();
-        }
+        if linked { End::Linked } else { self.give_up() }
     }
 
     fn sparse(&self) -> bool {
@@ -150,49 +272,26 @@ impl Teller<'_, '_> {
 
     /// Ids of events of the page around the vendor's session.
     fn web_ids(&self) -> u16 {
-        if self.sparse() {
+        let application = self.journey.application.map_or(0, |_| ids::APPLICATION);
+        let ids = if self.sparse() {
             ids::JOURNEY | ids::SESSION
         } else {
             ids::COMPANY | ids::USER | ids::SESSION | ids::JOURNEY
-        }
-    }
-
-    fn invite(&mut self) {
-        if self.journey.surface != PORTAL {
-            return;
-        }
-        let invite = ids::COMPANY | ids::INVITE;
-        self.pen.tell(What::InviteSent, Sender::Mail, invite);
-        if self.pen.dice.chance(self.pen.world.config.dirt.scanners) {
-            self.pen.wait(4 * SECOND, 0.8);
-            let ids = ids::COMPANY | ids::JOURNEY | ids::INVITE;
-            self.pen
-                .tell_with(What::AttemptOpened, Sender::Sdk, ids, |fact| {
-                    fact.scanner = true;
-                });
-        }
-        if self.pen.dice.chance(0.5) {
-            self.pen.wait(8 * SECOND, 0.5);
-            self.pen.tell(What::InviteDelivered, Sender::Mail, invite);
-        }
-        self.pen.wait(50 * MINUTE, 1.2);
-        if self.pen.dice.chance(0.4) {
-            self.pen.tell(What::InviteOpened, Sender::Mail, invite);
-            self.pen.wait(20 * SECOND, 0.7);
-        }
-        self.pen.tell(What::InviteClicked, Sender::Server, invite);
-        self.pen.wait(2 * SECOND, 0.5);
+        };
+        ids | application
     }
 
     /// `journey.started`, `attempt.opened` or both, often in the same instant.
     fn open(&mut self) {
+        let from_arrival = self.origin != Origin::Own;
         let (started, opened) = match self.journey.surface {
             EMBEDDED => {
                 let lost = self.pen.dice.unit();
-                (self.from_arrival || lost > 0.4, lost < 0.97)
+                (from_arrival || lost > 0.4, lost < 0.97)
             }
-            _ => (self.from_arrival || self.pen.dice.chance(0.2), true),
+            _ => (from_arrival || self.pen.dice.chance(0.2), true),
         };
+        self.opened_us = self.pen.now_us;
         if started {
             let ids = self.web_ids() | ids::COMPANY;
             self.pen.tell(What::JourneyStarted, Sender::Web, ids);
@@ -201,41 +300,6 @@ impl Teller<'_, '_> {
             }
         }
         self.open_attempt(opened, started);
-    }
-
-    fn open_attempt(&mut self, told: bool, company_known: bool) {
-        self.pen.attempt += 1;
-        self.sdk_ids = if self.sparse() {
-            match self.pen.dice.below(10) {
-                // Without its opening nothing else would tie an attempt to its journey.
-                _ if !told => ids::JOURNEY | ids::ATTEMPT,
-                0..=5 => ids::ATTEMPT,
-                6..=7 => ids::JOURNEY | ids::ATTEMPT,
-                _ => ids::COMPANY | ids::JOURNEY | ids::ATTEMPT,
-            }
-        } else {
-            self.web_ids() | ids::ATTEMPT
-        };
-        if !told {
-            return;
-        }
-        let mut ids = self.sdk_ids | ids::JOURNEY;
-        if !company_known {
-            ids |= ids::COMPANY;
-        }
-        if self.journey.surface == PORTAL && self.pen.attempt == 1 {
-            ids |= ids::INVITE;
-        }
-        self.pen.tell(What::AttemptOpened, Sender::Sdk, ids);
-    }
-
-    /// Another attempt of the same journey.
-    fn again(&mut self) {
-        self.pen.wait(18 * SECOND, 0.8);
-        self.pen.integration = None;
-        if self.pen.dice.chance(0.7) && self.pen.attempt < 250 {
-            self.open_attempt(true, true);
-        }
     }
 
     fn pause_and_resume(&mut self) {
@@ -247,245 +311,50 @@ impl Teller<'_, '_> {
         } else {
             What::JourneyPaused
         };
+        self.clicks += 1;
         self.pen.tell(what, Sender::Web, ids);
         let pause_us = self.pen.dice.lognormal(2 * HOUR, 1.6);
-        self.pen.now_us += pause_us.clamp(20 * MINUTE, 4 * DAY);
+        let pause_us = pause_us.clamp(20 * MINUTE, 4 * DAY);
+        self.pen.now_us += pause_us;
+        self.idle_us += pause_us;
         self.pen.resumed = true;
         self.pen.tell(What::JourneyResumed, Sender::Web, ids);
         self.pen.wait(400_000, 0.5);
         self.open_attempt(true, true);
     }
 
-    /// Tries one integration, perhaps several times; whether it linked in the end.
-    fn try_out(&mut self, integration: u8, works: bool) -> bool {
-        let failures = if works {
-            self.pen.dice.weighted(&[0.86, 0.115, 0.025])
-        } else {
-            1 + self.pen.dice.weighted(&[0.72, 0.22, 0.06])
-        };
-        for failure in 0..failures {
-            if failure > 0 {
-                self.again();
-            }
-            self.choose(integration);
-            self.fail(integration, works || failure + 1 < failures);
-        }
-        if works {
-            if failures > 0 {
-                self.again();
-            }
-            self.choose(integration);
-            self.succeed(integration);
-        }
-        works
+    /// Something else comes first; the page stays open.
+    fn idle(&mut self) {
+        let idle_us = self.pen.dice.between(31 * MINUTE, 3 * HOUR);
+        self.pen.now_us += idle_us;
+        self.idle_us += idle_us;
     }
 
-    fn choose(&mut self, integration: u8) {
-        self.pen.wait(9 * SECOND, 0.75);
-        self.pen.category = true;
-        if self.pen.dice.chance(0.05) {
+    /// What the client has counted so far.
+    fn effort(&self) -> Detail {
+        let ms = |us: i64| u32::try_from(us / 1_000).unwrap_or(u32::MAX);
+        let duration_us = self.pen.now_us - self.opened_us;
+        Detail::Effort(Effort {
+            clicks: self.clicks,
+            actions: self.clicks + self.typed,
+            duration_ms: ms(duration_us),
+            active_ms: ms(duration_us - self.idle_us),
+        })
+    }
+
+    /// A screen of one's own flow is shown; only there screens are told one by one.
+    fn screen(&mut self, index: u8, name: &'static str) {
+        if self.journey.surface == OWN_UI {
+            let ids = self.web_ids();
             self.pen
-                .tell(What::ProviderSearched, Sender::Sdk, self.sdk_ids);
-            self.pen.wait(4 * SECOND, 0.5);
+                .tell_with(What::StepViewed, Sender::Web, ids, |fact| {
+                    fact.integration = None;
+                    fact.detail = Detail::Screen(index, name);
+                });
         }
-        self.pen.integration = Some(integration);
-        self.pen
-            .tell(What::ProviderSelected, Sender::Sdk, self.sdk_ids);
-    }
-
-    fn consent(&mut self, integration: u8) {
-        let provider = INTEGRATIONS[usize::from(integration)].provider;
-        self.pen.wait(8 * SECOND, 0.7);
-        if PROVIDERS[usize::from(provider)].tells_consent {
-            self.pen
-                .tell(What::ConsentGranted, Sender::Sdk, self.sdk_ids);
-            self.pen.wait(SECOND, 0.8);
-        }
-    }
-
-    fn hand_off(&mut self, integration: u8) {
-        let what = match INTEGRATIONS[usize::from(integration)].auth {
-            Auth::Oauth | Auth::AppToApp | Auth::Desktop => What::HandoffStarted,
-            Auth::Credentials | Auth::Token => What::CredentialsSubmitted,
-        };
-        self.pen.tell(what, Sender::Sdk, self.sdk_ids);
-    }
-
-    fn fail(&mut self, integration: u8, recoverable: bool) {
-        let troubled = self.pen.world.troubled(integration, self.pen.now_us);
-        let at = if troubled {
-            self.pen.dice.weighted(&[0.05, 0.35, 0.55, 0.05])
-        } else {
-            self.pen.dice.weighted(&[0.3, 0.08, 0.47, 0.15])
-        };
-        match at {
-            0 => self.fail_at_consent(),
-            1 => {
-                self.pen.wait(3 * SECOND, 0.6);
-                let reason = THEIR_FAULT.start;
-                self.pen
-                    .tell_reason(What::ProviderUnavailable, self.sdk_ids, reason);
-            }
-            2 => {
-                self.consent(integration);
-                self.hand_off(integration);
-                self.pen.wait(35 * SECOND, 0.8);
-                self.fail_at_provider(troubled, recoverable);
-            }
-            _ if INTEGRATIONS[usize::from(integration)].sca => {
-                self.consent(integration);
-                self.hand_off(integration);
-                self.pen.wait(20 * SECOND, 0.6);
-                self.pen
-                    .tell(What::ScaChallenged, Sender::Sdk, self.sdk_ids);
-                self.pen.wait(40 * SECOND, 0.6);
-                let reason = self.one_of(AT_SCA);
-                self.pen
-                    .tell_reason(What::AttemptFailed, self.sdk_ids, reason);
-            }
-            // A tab closed tells nobody.
-            _ => {
-                self.consent(integration);
-                self.hand_off(integration);
-            }
-        }
-    }
-
-    fn fail_at_consent(&mut self) {
-        self.pen.wait(12 * SECOND, 0.8);
-        let reason = self.one_of(AT_CONSENT);
-        let what = if reason == AT_CONSENT.start {
-            What::ConsentDenied
-        } else {
-            What::AttemptExited
-        };
-        self.pen.tell_reason(what, self.sdk_ids, reason);
-    }
-
-    fn fail_at_provider(&mut self, troubled: bool, recoverable: bool) {
-        let theirs = troubled || self.pen.dice.chance(0.3);
-        let reason = self.one_of(if theirs { THEIR_FAULT } else { AT_HANDOFF });
-        let what = match (recoverable, theirs) {
-            (true, _) => What::AttemptErrored,
-            (false, true) => What::AttemptFailed,
-            (false, false) => What::AttemptExited,
-        };
-        self.pen.tell_reason(what, self.sdk_ids, reason);
     }
 
     fn one_of(&mut self, reasons: std::ops::Range<u8>) -> u8 {
         reasons.start + small(self.pen.dice.below(reasons.len()))
-    }
-
-    fn succeed(&mut self, integration: u8) {
-        let at = &INTEGRATIONS[usize::from(integration)];
-        self.consent(integration);
-        self.hand_off(integration);
-        if at.sca {
-            self.pen.wait(14 * SECOND, 0.6);
-            if self.pen.dice.chance(0.2) {
-                self.pen
-                    .tell(What::ScaChallenged, Sender::Sdk, self.sdk_ids);
-            }
-            self.pen.wait(11 * SECOND, 0.6);
-            self.pen.tell(What::ScaPassed, Sender::Sdk, self.sdk_ids);
-            self.pen.wait(6 * SECOND, 0.7);
-            if self.pen.dice.chance(0.2) {
-                self.pen
-                    .tell(What::AccountSelected, Sender::Sdk, self.sdk_ids);
-                self.pen.wait(3 * SECOND, 0.6);
-            }
-        } else {
-            self.pen.wait(29 * SECOND, 0.8);
-        }
-        let sender = if self.pen.dice.chance(0.5) {
-            Sender::Webhook
-        } else {
-            Sender::Sdk
-        };
-        let ids = if self.sparse() {
-            self.sdk_ids | ids::ATTEMPT | ids::CONNECTION
-        } else {
-            ids::COMPANY | ids::JOURNEY | ids::ATTEMPT | ids::CONNECTION
-        };
-        self.pen.tell(What::ConnectionLinked, sender, ids);
-        self.after_link();
-    }
-
-    fn after_link(&mut self) {
-        let web_ids = self.web_ids();
-        if self.pen.dice.chance(0.35) {
-            self.pen.wait(4 * SECOND, 0.6);
-            self.pen
-                .tell_with(What::JourneyCompleted, Sender::Web, web_ids, |fact| {
-                    fact.integration = None;
-                });
-        }
-        let first = self.journey.journey_type == 0;
-        if !self.pen.dice.chance(if first { 0.85 } else { 0.12 }) {
-            return;
-        }
-        let ids = if self.sparse() {
-            ids::CONNECTION
-        } else {
-            ids::COMPANY | ids::CONNECTION
-        };
-        let prefills = first && self.pen.dice.chance(0.45);
-        let early = prefills && self.pen.dice.chance(0.6);
-        self.pen.wait(2 * MINUTE, 0.9);
-        if early {
-            self.pen
-                .tell(What::PrefillApplied, Sender::Server, ids | ids::COMPANY);
-        }
-        self.pen.wait(2 * MINUTE, 0.9);
-        self.pen
-            .tell(What::SyncInitialCompleted, Sender::Webhook, ids);
-        if prefills && !early {
-            self.pen.wait(90 * SECOND, 0.9);
-            self.pen
-                .tell(What::PrefillApplied, Sender::Server, ids | ids::COMPANY);
-        }
-    }
-
-    /// Not one integration chosen.
-    fn leave_early(&mut self) {
-        self.pen.wait(20 * SECOND, 0.9);
-        match self.pen.dice.weighted(&[0.55, 0.25, 0.08, 0.12]) {
-            0 => {
-                let reason = self.one_of(LEFT_EARLY);
-                self.pen
-                    .tell_reason(What::AttemptExited, self.sdk_ids, reason);
-            }
-            1 => {
-                self.pen
-                    .tell(What::ProviderSearched, Sender::Sdk, self.sdk_ids);
-                self.pen.wait(5 * SECOND, 0.6);
-                self.pen
-                    .tell_reason(What::ProviderNotFound, self.sdk_ids, NOT_FOUND);
-                if self.pen.dice.chance(0.3) {
-                    self.end_otherwise(What::FileUploaded);
-                }
-            }
-            2 => self.end_otherwise(What::StepSkipped),
-            _ => {}
-        }
-    }
-
-    /// Nothing chosen worked.
-    fn give_up(&mut self) {
-        match self.pen.dice.weighted(&[0.09, 0.03, 0.03, 0.07, 0.78]) {
-            0 => self.end_otherwise(What::FileUploaded),
-            1 => self.end_otherwise(What::ManualEntered),
-            2 => self.end_otherwise(What::StepSkipped),
-            3 => self.end_otherwise(What::JourneyPaused),
-            _ => {}
-        }
-    }
-
-    fn end_otherwise(&mut self, what: What) {
-        self.pen.wait(70 * SECOND, 0.9);
-        self.pen.integration = None;
-        let ids = self.web_ids();
-        self.pen.tell(what, Sender::Web, ids);
     }
 }

@@ -1,5 +1,6 @@
-//! What one subject did in a funnel, found the plain way (semantics 6, 7, 9, 12, 14): no event of these funnels satisfies
-//! two steps and there are no gaps, so taking the earliest event for each required step in turn is exact.
+//! What one subject did in a funnel, found the plain way (semantics 6, 7, 9, 12, 14). No event of these funnels satisfies two
+//! steps. Without gaps, taking the earliest event for each required step in turn is then exact; with gaps, all times at which
+//! a step can be reached are carried along.
 //! Written for the eye, not for speed, and without the `funnel` crate, whose answers it judges.
 
 /// A step, in order.
@@ -7,54 +8,33 @@
 pub(crate) struct NaiveStep {
     pub(crate) name: &'static str,
     pub(crate) optional: bool,
+    /// Longest time since the previous required step, µs, included.
+    pub(crate) max_gap_us: Option<i64>,
 }
 
-const fn required(name: &'static str) -> NaiveStep {
+pub(crate) const fn required(name: &'static str) -> NaiveStep {
     NaiveStep {
         name,
         optional: false,
+        max_gap_us: None,
     }
 }
 
-const fn optional(name: &'static str) -> NaiveStep {
+pub(crate) const fn optional(name: &'static str) -> NaiveStep {
     NaiveStep {
         name,
         optional: true,
+        max_gap_us: None,
     }
 }
 
-/// F1 of domain.md.
-pub(crate) const LINKING: &[NaiveStep] = &[
-    required("Opened"),
-    required("Chose provider"),
-    optional("Consented"),
-    required("Handed off"),
-    optional("Strong authentication"),
-    required("Linked"),
-];
-
-/// The outcomes of F1.
-pub(crate) const LINKING_OUTCOMES: &[&str] = &[
-    "Uploaded a file",
-    "Typed it in",
-    "Skipped",
-    "Paused or handed on",
-];
-
-/// F2 of domain.md, as built in: optional steps stand between required ones.
-pub(crate) const FIRST_LINK: &[NaiveStep] = &[
-    required("Landed"),
-    required("Signed up"),
-    optional("Prompted"),
-    required("Clicked"),
-    required("Started a journey"),
-    required("Linked"),
-    optional("Prefilled"),
-    required("First sync"),
-];
-
-/// The outcome of F2.
-pub(crate) const FIRST_LINK_OUTCOMES: &[&str] = &["Uploaded a file"];
+pub(crate) const fn within(max_gap_us: i64, name: &'static str) -> NaiveStep {
+    NaiveStep {
+        name,
+        optional: false,
+        max_gap_us: Some(max_gap_us),
+    }
+}
 
 /// One event of a subject, as the funnel sees it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +42,6 @@ pub(crate) struct Row {
     pub(crate) at_us: i64,
     pub(crate) step: Option<u8>,
     pub(crate) outcome: Option<u8>,
-    pub(crate) integration: Option<u8>,
 }
 
 /// What became of a subject once its window is over.
@@ -70,7 +49,7 @@ pub(crate) struct Row {
 pub(crate) struct Told {
     pub(crate) clock_us: i64,
     /// Bit i: step i reached.
-    pub(crate) reached: u8,
+    pub(crate) reached: u16,
     pub(crate) converted: bool,
     pub(crate) outcome: Option<u8>,
 }
@@ -83,54 +62,26 @@ pub(crate) fn clock(rows: &[Row]) -> Option<i64> {
         .min()
 }
 
-/// What a subject reached, counted from `clock_us`, using only the rows that are kept.
+/// What a subject reached, counted from `clock_us`, using only the rows that are kept, by their place.
 pub(crate) fn tell(
     steps: &[NaiveStep],
     window_us: i64,
     clock_us: i64,
     rows: &[Row],
-    keep: impl Fn(&Row) -> bool,
+    keep: impl Fn(usize) -> bool,
 ) -> Told {
     let end_us = clock_us.saturating_add(window_us);
-    let inside = |row: &&Row| keep(row) && row.at_us >= clock_us && row.at_us <= end_us;
-    let first = |step: usize, from_us: i64| {
-        rows.iter()
-            .filter(inside)
-            .filter(|row| row.step.map(usize::from) == Some(step) && row.at_us >= from_us)
-            .map(|row| row.at_us)
-            .min()
-    };
-    let mut times = vec![None; steps.len()];
-    let mut so_far = Some(clock_us);
-    for (index, step) in steps.iter().enumerate() {
-        if !step.optional {
-            so_far = match (index, so_far) {
-                (0, clock) => clock,
-                (_, Some(from_us)) => first(index, from_us),
-                (_, None) => None,
-            };
-            times[index] = so_far;
-        }
-    }
-    // An optional step lies between its required neighbours, or after the last one reached when the chain ends before it.
-    for (index, step) in steps.iter().enumerate() {
-        if step.optional {
-            let before = (0..index).rev().find(|at| !steps[*at].optional);
-            let after = (index + 1..steps.len()).find(|at| !steps[*at].optional);
-            let from_us = before.and_then(|at| times[at]);
-            let to_us = after.and_then(|at| times[at]).unwrap_or(end_us);
-            times[index] = from_us
-                .and_then(|from_us| first(index, from_us))
-                .filter(|at_us| *at_us <= to_us);
-        }
-    }
+    let inside: Vec<Row> = rows
+        .iter()
+        .enumerate()
+        .filter(|(place, row)| keep(*place) && (clock_us..=end_us).contains(&row.at_us))
+        .map(|(_, row)| *row)
+        .collect();
+    let mut times = required_times(steps, clock_us, &inside);
+    add_optional(steps, end_us, &inside, &mut times);
     let last_required = steps.iter().rposition(|step| !step.optional);
     let converted = last_required.is_some_and(|last| times[last].is_some());
-    let outcome = rows
-        .iter()
-        .filter(inside)
-        .filter_map(|row| row.outcome)
-        .min();
+    let outcome = inside.iter().filter_map(|row| row.outcome).min();
     Told {
         clock_us,
         reached: times
@@ -143,10 +94,57 @@ pub(crate) fn tell(
     }
 }
 
+/// The earliest time of each required step that some chain reaches.
+fn required_times(steps: &[NaiveStep], clock_us: i64, inside: &[Row]) -> Vec<Option<i64>> {
+    let at = |step: usize| {
+        inside
+            .iter()
+            .filter(move |row| row.step.map(usize::from) == Some(step))
+            .map(|row| row.at_us)
+    };
+    let mut times = vec![None; steps.len()];
+    // The clock's own event begins a chain even where it is not kept; every later entry begins one too.
+    let mut reachable: Vec<i64> = std::iter::once(clock_us).chain(at(0)).collect();
+    times[0] = Some(clock_us);
+    for (index, step) in steps.iter().enumerate().skip(1) {
+        if step.optional {
+            continue;
+        }
+        let follows = |from_us: i64, at_us: i64| {
+            let in_time = |gap_us| at_us - from_us <= gap_us;
+            from_us <= at_us && step.max_gap_us.is_none_or(in_time)
+        };
+        reachable = at(index)
+            .filter(|at_us| reachable.iter().any(|from_us| follows(*from_us, *at_us)))
+            .collect();
+        times[index] = reachable.iter().copied().min();
+    }
+    times
+}
+
+/// An optional step lies between its required neighbours, or after the last one reached when the chain ends before it.
+fn add_optional(steps: &[NaiveStep], end_us: i64, inside: &[Row], times: &mut [Option<i64>]) {
+    for (index, _) in steps.iter().enumerate().filter(|(_, step)| step.optional) {
+        let before = (0..index).rev().find(|at| !steps[*at].optional);
+        let after = (index + 1..steps.len()).find(|at| !steps[*at].optional);
+        let Some(from_us) = before.and_then(|at| times[at]) else {
+            continue;
+        };
+        let to_us = after.and_then(|at| times[at]).unwrap_or(end_us);
+        times[index] = inside
+            .iter()
+            .filter(|row| row.step.map(usize::from) == Some(index))
+            .map(|row| row.at_us)
+            .filter(|at_us| (from_us..=to_us).contains(at_us))
+            .min();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::generate::dice::{DAY, Dice};
+    use crate::generate::funnels::LINKING;
 
     fn rows(text: &str) -> Vec<Row> {
         // "0@1 3@5 u@7": step 0 at 1, step 3 at 5, outcome 0 at 7.
@@ -157,7 +155,6 @@ mod tests {
                     at_us: at.parse().unwrap(),
                     step: what.parse().ok(),
                     outcome: (what == "u").then_some(0),
-                    integration: None,
                 }
             })
             .collect()
@@ -207,58 +204,78 @@ mod tests {
         assert_eq!(tell(LINKING, 100, 1, &not, |_| true).outcome, Some(0));
     }
 
+    const GAPS: [NaiveStep; 4] = [required("a"), within(3, "b"), required("c"), within(2, "d")];
+
     #[test]
     fn the_furthest_required_step_equals_exhaustive_search() {
-        let chain = [0u8, 1, 3, 5];
-        for case in 0..3_000 {
-            let mut dice = Dice::new(case, 9, 9);
-            let rows: Vec<Row> = (0..1 + dice.below(9))
-                .map(|_| Row {
-                    at_us: dice.between(0, 12),
-                    step: Some(u8::try_from(dice.below(6)).unwrap()),
-                    ..Row::default()
-                })
-                .collect();
-            let Some(clock_us) = clock(&rows) else {
-                continue;
-            };
-            let window_us = 8;
-            let told = tell(LINKING, window_us, clock_us, &rows, |_| true);
-            let mut best = 0;
-            for start in rows.iter().filter(|row| row.step == Some(0)) {
-                if start.at_us <= clock_us + window_us {
-                    best = best
-                        .max(1 + deepest(&chain[1..], start.at_us, clock_us + window_us, &rows));
+        let plain: Vec<NaiveStep> = LINKING.to_vec();
+        for (steps, chain) in [(plain, vec![0, 1, 3, 5]), (GAPS.to_vec(), vec![0, 1, 2, 3])] {
+            let chain: Vec<usize> = chain;
+            for case in 0..3_000 {
+                let mut dice = Dice::new(case, 9, 9);
+                let rows: Vec<Row> = (0..1 + dice.below(9))
+                    .map(|_| Row {
+                        at_us: dice.between(0, 12),
+                        step: Some(u8::try_from(dice.below(steps.len())).unwrap()),
+                        ..Row::default()
+                    })
+                    .collect();
+                let Some(clock_us) = clock(&rows) else {
+                    continue;
+                };
+                let end_us = clock_us + 8;
+                let told = tell(&steps, 8, clock_us, &rows, |_| true);
+                let mut best = 0;
+                for start in rows.iter().filter(|row| row.step == Some(0)) {
+                    if start.at_us <= end_us {
+                        let rest = deepest(&steps, &chain[1..], start.at_us, end_us, &rows);
+                        best = best.max(1 + rest);
+                    }
                 }
+                let got = chain
+                    .iter()
+                    .filter(|step| told.reached & (1 << **step) != 0)
+                    .count();
+                assert_eq!(got, best, "case {case}: {rows:?}");
             }
-            let got = chain
-                .iter()
-                .filter(|step| told.reached & (1 << **step) != 0)
-                .count();
-            assert_eq!(got, best, "case {case}: {rows:?}");
         }
     }
 
-    fn deepest(chain: &[u8], from_us: i64, end_us: i64, rows: &[Row]) -> usize {
+    fn deepest(
+        steps: &[NaiveStep],
+        chain: &[usize],
+        from_us: i64,
+        end_us: i64,
+        rows: &[Row],
+    ) -> usize {
         let Some(step) = chain.first() else { return 0 };
+        let gap_us = steps[*step].max_gap_us.unwrap_or(i64::MAX / 2);
+        let last_us = end_us.min(from_us + gap_us);
         rows.iter()
-            .filter(|row| row.step == Some(*step) && (from_us..=end_us).contains(&row.at_us))
-            .map(|row| 1 + deepest(&chain[1..], row.at_us, end_us, rows))
+            .filter(|row| row.step.map(usize::from) == Some(*step))
+            .filter(|row| (from_us..=last_us).contains(&row.at_us))
+            .map(|row| 1 + deepest(steps, &chain[1..], row.at_us, end_us, rows))
             .max()
             .unwrap_or(0)
     }
 
     #[test]
+    fn a_gap_is_kept_by_a_later_try() {
+        let rows = rows("0@0 1@1 2@2 1@5 2@6 3@8");
+        assert!(!tell(&GAPS, 100, 0, &rows[..3], |_| true).converted);
+        let told = tell(&GAPS, 100, 0, &rows, |_| true);
+        assert!(told.converted, "{told:?}");
+        let late = super::tests::rows("0@0 1@1 2@2 3@5");
+        assert!(!tell(&GAPS, 100, 0, &late, |_| true).converted);
+    }
+
+    #[test]
     fn a_kept_integration_is_matched_alone() {
-        let mut rows = rows("0@0 1@1 3@2 1@3 3@4 5@5");
-        rows[1].integration = Some(1);
-        rows[2].integration = Some(1);
-        for row in &mut rows[3..] {
-            row.integration = Some(2);
-        }
-        let with = |v| {
-            tell(LINKING, DAY, 0, &rows, |row| {
-                row.integration.is_none_or(|i| i == v)
+        let rows = rows("0@0 1@1 3@2 1@3 3@4 5@5");
+        let integrations = [None, Some(1), Some(1), Some(2), Some(2), Some(2)];
+        let with = |value: u8| {
+            tell(LINKING, DAY, 0, &rows, |place| {
+                integrations[place].is_none_or(|named| named == value)
             })
         };
         assert!(!with(1).converted);

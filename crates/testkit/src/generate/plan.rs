@@ -4,7 +4,6 @@ use super::company::Company;
 use super::config::Volume;
 use super::dice::{DAY, Dice, HOUR};
 use super::fact::World;
-use super::journey;
 use super::season::Season;
 
 const SALT_PILOT: u64 = 6;
@@ -35,7 +34,11 @@ pub(crate) fn plan(world: &World) -> (Season, Option<f64>) {
         facts.clear();
         let intentions = company.arrive(world, &mut facts);
         for intention in &intentions {
-            journey::tell(world, &company, intention, &mut facts);
+            let from = facts.len();
+            intention.tell(world, &company, &mut facts);
+            let mut told = facts[from..].iter();
+            let opened = told.any(|fact| fact.what.opens() && !fact.scanner);
+            journeys += if opened { 1.0 } else { 0.0 };
         }
         // A live stream is to reach its rate within the hour, whatever comes later.
         let until_us = if end_us.is_some() {
@@ -47,7 +50,6 @@ pub(crate) fn plan(world: &World) -> (Season, Option<f64>) {
             .iter()
             .filter(|fact| fact.deliver_us <= until_us)
             .count();
-        journeys += intentions.len() as f64;
         events += if company.denied { 0.0 } else { soon as f64 };
     }
     let (journeys, events) = (journeys / PILOT as f64, events / PILOT as f64);

@@ -1,5 +1,5 @@
-//! The generator: companies appear, journeys begin when their time has come, messages wait in a heap until they are delivered.
-//! Memory holds only what is under way: late copies and journeys still to come.
+//! The generator: companies appear, stories begin when their time has come, messages wait in a heap until they are delivered.
+//! Memory holds only what is under way: late copies and stories still to come.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,19 +9,18 @@ use super::account::Account;
 use super::catalog;
 use super::company::{Appointment, Company, Intention};
 use super::config::GenerateConfig;
-use super::course::BASE_CONVERSION;
+use super::course::{BASE_CONVERSION, SKIPS};
 use super::damage::{self, Secret};
 use super::dice::{DAY, Dice, SECOND, whole};
-use super::encode::Message;
+use super::encode::{self, Message};
 use super::error::Error;
 use super::fact::{Fact, IncidentWindow, World};
-use super::journey::{self, Journey};
-use super::naive::Row;
 use super::pending::Pending;
 use super::plan::plan;
 use super::season::Season;
+use super::story::Story;
+use super::telling::Telling;
 use super::truth::Truth;
-use super::what::What;
 
 const SALT_BIRTHS: u64 = 4;
 const SALT_DIRT: u64 = 5;
@@ -70,7 +69,7 @@ pub struct Generator {
     pending: Pending,
     account: Account,
     secrets: Vec<String>,
-    /// Reused for the facts of one company's arrival, then of its journeys.
+    /// Reused for the facts of one story after the other.
     facts: Vec<Fact>,
     expected_events: Option<f64>,
 }
@@ -96,9 +95,14 @@ impl Generator {
             .experiment
             .as_ref()
             .map_or(0.0, |experiment| experiment.lift / (1.0 - BASE_CONVERSION));
+        let persuasion = config
+            .mandatory_step
+            .as_ref()
+            .map_or(0.0, |test| test.link_lift / SKIPS);
         let world = World {
             incident,
             rescue,
+            persuasion,
             config,
         };
         let config = &world.config;
@@ -150,13 +154,13 @@ impl Generator {
         &self.secrets
     }
 
-    /// Makes the next company or journey; false when there is none.
+    /// Makes the next company or story; false when there is none.
     fn advance(&mut self) -> bool {
-        let next_journey_us = self
+        let next_story_us = self
             .appointments
             .peek()
             .map(|Reverse(next)| next.intention.start_us);
-        match next_journey_us {
+        match next_story_us {
             Some(start_us) if start_us <= self.next_birth_us => {
                 if let Some(Reverse(appointment)) = self.appointments.pop() {
                     self.hold(&appointment);
@@ -181,10 +185,10 @@ impl Generator {
         let mut facts = std::mem::take(&mut self.facts);
         facts.clear();
         let intentions = company.arrive(&self.world, &mut facts);
-        self.deliver(&company, None, &facts);
-        self.account.add_facts(&company, None, &facts);
-        if company.arrival_seen && company.counts() && !company.denied {
-            self.account_first_link(&company, &intentions, &mut facts);
+        self.deliver(&company, &Story::Arrival, &facts);
+        self.account.add_story(&company, &Story::Arrival, &facts);
+        if company.arrival_seen || intentions.iter().any(Intention::is_assisted) {
+            self.account_company(&company, &intentions, &facts);
         }
         self.facts = facts;
         for intention in intentions {
@@ -211,38 +215,18 @@ impl Generator {
         }
     }
 
-    /// The company's way to its first data needs all its journeys at once: they are told here and again in their time.
-    fn account_first_link(
-        &mut self,
-        company: &Company,
-        intentions: &[Intention],
-        facts: &mut Vec<Fact>,
-    ) {
-        let Some(landed_us) = facts.first().map(|fact| fact.at_us) else {
+    /// What is counted by company needs all its stories at once: they are told here and again in their time.
+    fn account_company(&mut self, company: &Company, intentions: &[Intention], arrival: &[Fact]) {
+        if company.denied || !company.counts() {
             return;
-        };
-        let mut rows: Vec<Row> = facts
-            .iter()
-            .map(|fact| first_link_row(fact, false))
-            .collect();
-        for intention in intentions {
-            // Clocks are wrong by two hours at most.
-            if intention.start_us > landed_us + 8 * DAY {
-                break;
-            }
-            facts.clear();
-            let journey = journey::tell(&self.world, company, intention, facts);
-            if !journey.sandbox {
-                let first = journey.journey_type == 0;
-                rows.extend(
-                    facts
-                        .iter()
-                        .filter(|fact| !fact.scanner)
-                        .map(|fact| first_link_row(fact, first)),
-                );
-            }
         }
-        self.account.add_company(company.tenant, &rows);
+        let mut stories = vec![(Story::Arrival, arrival.to_vec())];
+        for intention in intentions {
+            let mut facts = Vec::new();
+            let story = intention.tell(&self.world, company, &mut facts);
+            stories.push((story, facts));
+        }
+        self.account.add_company(company, &stories);
     }
 
     fn hold(&mut self, appointment: &Appointment) {
@@ -254,28 +238,30 @@ impl Generator {
         );
         let mut facts = std::mem::take(&mut self.facts);
         facts.clear();
-        let journey = journey::tell(&self.world, &company, &appointment.intention, &mut facts);
-        self.deliver(&company, Some(&journey), &facts);
-        self.account.add_facts(&company, Some(&journey), &facts);
+        let story = appointment
+            .intention
+            .tell(&self.world, &company, &mut facts);
+        self.deliver(&company, &story, &facts);
+        self.account.add_story(&company, &story, &facts);
         self.facts = facts;
     }
 
-    fn deliver(&mut self, company: &Company, journey: Option<&Journey>, facts: &[Fact]) {
+    fn deliver(&mut self, company: &Company, story: &Story, facts: &[Fact]) {
         let cut_us = self.world.config.end_us.unwrap_or(i64::MAX);
         let dirt = self.world.config.dirt;
         for fact in facts {
             let secret = self.dirt.chance(dirt.secrets).then(|| {
-                let attrs_free = fact.what != What::JourneyStarted;
+                let attrs_free = !encode::writes_attrs(fact.what);
                 Secret::draw_anywhere(&mut self.dirt, attrs_free)
             });
-            let rows = self.deliver_copies(company, journey, fact, secret.as_ref(), cut_us);
-            self.account.add_rows(
+            let telling = Telling {
                 company,
-                journey,
+                story,
                 fact,
-                rows,
-                secret.as_ref().map(|s| s.name),
-            );
+            };
+            let rows = self.deliver_copies(telling, secret.as_ref(), cut_us);
+            self.account
+                .add_rows(company, story, fact, rows, secret.as_ref().map(|s| s.name));
             if let Some(secret) = secret {
                 self.secrets.push(secret.value);
             }
@@ -288,21 +274,18 @@ impl Generator {
     /// Delivers a fact and its copies; how many messages that are.
     fn deliver_copies(
         &mut self,
-        company: &Company,
-        journey: Option<&Journey>,
-        fact: &Fact,
+        telling: Telling<'_>,
         secret: Option<&Secret>,
         cut_us: i64,
     ) -> u64 {
         let dirt = self.world.config.dirt;
+        let Telling { company, fact, .. } = telling;
         let tenant = Arc::clone(&self.tenants[usize::from(company.tenant)]);
         let extra = secret.map_or_else(String::new, Secret::field);
         let mut message = Message {
             world: &self.world,
             tenant: &tenant,
-            company,
-            journey,
-            fact,
+            telling,
             redelivery: 0,
         };
         let mut payload = Vec::with_capacity(640);
@@ -383,11 +366,11 @@ impl Iterator for Generator {
     fn next(&mut self) -> Option<Delivery> {
         loop {
             // Whatever is made later arrives later.
-            let next_journey_us = self
+            let next_story_us = self
                 .appointments
                 .peek()
                 .map_or(i64::MAX, |Reverse(next)| next.intention.start_us);
-            let safe_us = self.next_birth_us.min(next_journey_us);
+            let safe_us = self.next_birth_us.min(next_story_us);
             if let Some(delivery) = self.pending.pop_until(safe_us) {
                 self.account.delivered(&delivery);
                 return Some(delivery);
@@ -398,14 +381,5 @@ impl Iterator for Generator {
                 });
             }
         }
-    }
-}
-
-fn first_link_row(fact: &Fact, first: bool) -> Row {
-    Row {
-        at_us: fact.at_us,
-        step: fact.what.first_link_step(first, fact.welcome),
-        outcome: (fact.what == What::FileUploaded).then_some(0),
-        integration: None,
     }
 }

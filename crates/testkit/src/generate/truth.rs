@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::config::GenerateConfig;
+use super::effort::EffortTruth;
 
 /// Everything true of what one generator made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,10 @@ pub struct TenantTruth {
     pub linking_by_named_ids: Option<FunnelTruth>,
     /// Built-in funnel `first_link` by company; only for full ids.
     pub first_link: Option<FunnelTruth>,
+    /// Every other built-in funnel by its id, with identity found through ids; those that count companies only for full ids.
+    pub funnels: BTreeMap<String, FunnelTruth>,
+    /// What linking costs people, with all windows over.
+    pub effort: EffortTruth,
 }
 
 /// What one tenant's tables must hold.
@@ -102,9 +107,10 @@ pub struct FunnelTruth {
     pub outcomes: Vec<String>,
     /// All subjects.
     pub total: Counts,
-    /// Subjects by the value of a field: `category`, `surface`, `medium`, `entry_point`, `use_case`, `country`, `locale`,
-    /// `device.class` and `experiment` add up to the total; `integration` may exceed it: each one
-    /// named by an event inside the window, always also by one that matches a step; converted means linked with it.
+    /// Subjects by the value of a field, as events name it. `integration`, `integration.kind`, `provider` and `auth.method` may
+    /// exceed the total: each one named inside the window by an event that matches a step or is part of what the person does
+    /// on the way; converted means with it. All others add up to the total. `experiment` is the variant of the experiment on
+    /// journeys, and under the funnels of applications of that on the mandatory step.
     pub by: BTreeMap<String, BTreeMap<String, Counts>>,
     /// Subjects by UTC day of entry.
     pub by_day: BTreeMap<String, Counts>,

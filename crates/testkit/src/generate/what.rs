@@ -1,4 +1,4 @@
-//! The events the generator makes, and what they are to the built-in funnels.
+//! The events the generator makes.
 
 macro_rules! names {
     ($($variant:ident = $name:literal),+ $(,)?) => {
@@ -18,15 +18,20 @@ macro_rules! names {
 names! {
     VisitLanded = "visit.landed",
     SignupCompleted = "signup.completed",
+    InviteCreated = "invite.created",
     InviteSent = "invite.sent",
     InviteDelivered = "invite.delivered",
+    InviteDeliveryFailed = "invite.delivery_failed",
     InviteOpened = "invite.opened",
     InviteClicked = "invite.clicked",
+    InviteExpired = "invite.expired",
+    InviteReused = "invite.reused",
     CtaShown = "cta.shown",
     CtaClicked = "cta.clicked",
     CtaDismissed = "cta.dismissed",
     HelpOpened = "help.opened",
     JourneyStarted = "journey.started",
+    StepViewed = "step.viewed",
     StepSkipped = "step.skipped",
     JourneyPaused = "journey.paused",
     JourneyDelegated = "journey.delegated",
@@ -50,8 +55,34 @@ names! {
     ConnectionLinked = "connection.linked",
     FileUploaded = "file.uploaded",
     ManualEntered = "manual.entered",
+    SyncStarted = "sync.started",
+    SyncDatasetCompleted = "sync.dataset_completed",
     SyncInitialCompleted = "sync.initial_completed",
+    SyncFailed = "sync.failed",
     PrefillApplied = "prefill.applied",
+    ValueFirstDelivered = "value.first_delivered",
+    WriteSucceeded = "write.succeeded",
+    WriteFailed = "write.failed",
+    PaymentLinkCreated = "payment_link.created",
+    PaymentLinkOpened = "payment_link.opened",
+    PaymentMethodChosen = "payment.method_chosen",
+    PaymentBankSelected = "payment.bank_selected",
+    PaymentAuthorizing = "payment.authorizing",
+    PaymentAuthorized = "payment.authorized",
+    PaymentAttemptFailed = "payment.attempt_failed",
+    PaymentExecuted = "payment.executed",
+    PaymentSettled = "payment.settled",
+    PaymentFailed = "payment.failed",
+    PaymentManualDeclared = "payment.manual_declared",
+    PaymentLinkExpired = "payment_link.expired",
+    PaymentLinkRevoked = "payment_link.revoked",
+    InvoicePaid = "invoice.paid",
+    CallBooked = "call.booked",
+    CallHeld = "call.held",
+    ObjectionRecorded = "objection.recorded",
+    ApplicationStarted = "application.started",
+    ApplicationSubmitted = "application.submitted",
+    ApplicationDecided = "application.decided",
 }
 
 impl What {
@@ -79,20 +110,55 @@ impl What {
         })
     }
 
-    /// The step of `first_link` (domain.md, F2); `first` and `welcome` say whether the journey's type is first_link
-    /// and whether an invitation is the welcome mail.
-    pub(crate) fn first_link_step(self, first: bool, welcome: bool) -> Option<u8> {
-        Some(match self {
-            What::VisitLanded => 0,
-            What::SignupCompleted => 1,
-            What::CtaShown => 2,
-            What::InviteSent if welcome => 2,
-            What::InviteClicked | What::CtaClicked => 3,
-            What::JourneyStarted if first => 4,
-            What::ConnectionLinked => 5,
-            What::PrefillApplied => 6,
-            What::SyncInitialCompleted => 7,
-            _ => return None,
-        })
+    /// Opens a journey or a vendor session of it: what the journey was begun by is said there.
+    pub(crate) fn opens(self) -> bool {
+        self.linking_step() == Some(0)
+    }
+
+    /// About an invitation.
+    pub(crate) fn is_of_invite(self) -> bool {
+        matches!(
+            self,
+            What::InviteCreated
+                | What::InviteSent
+                | What::InviteDelivered
+                | What::InviteDeliveryFailed
+                | What::InviteOpened
+                | What::InviteClicked
+                | What::InviteExpired
+                | What::InviteReused
+        )
+    }
+
+    /// Of the groups Journey and Attempt (domain.md 3.3): an integration it names was chosen.
+    pub(crate) fn is_activity(self) -> bool {
+        matches!(
+            self,
+            What::JourneyStarted
+                | What::StepViewed
+                | What::StepSkipped
+                | What::JourneyPaused
+                | What::JourneyDelegated
+                | What::JourneyResumed
+                | What::JourneyCompleted
+                | What::AttemptOpened
+                | What::ProviderSearched
+                | What::ProviderNotFound
+                | What::ProviderUnavailable
+                | What::ProviderSelected
+                | What::ConsentGranted
+                | What::ConsentDenied
+                | What::HandoffStarted
+                | What::CredentialsSubmitted
+                | What::ScaChallenged
+                | What::ScaPassed
+                | What::AccountSelected
+                | What::AttemptErrored
+                | What::AttemptFailed
+                | What::AttemptExited
+                | What::ConnectionLinked
+                | What::FileUploaded
+                | What::ManualEntered
+        )
     }
 }
