@@ -1,5 +1,6 @@
 //! F2: a company's way from its first visit to its first data.
 //!
+//! In one session means that no event of another session is used; what names none, such as a vendor's webhook, may be.
 //! The notation ends in an optional `prefill.applied`; here it stands before the first sync, where it is reported when the
 //! prefilling came first.
 
@@ -16,7 +17,17 @@ pub(super) fn all() -> Vec<NamedFunnel> {
             vec![outcome("Uploaded a file", &[E::FileUploaded])],
         )
     };
+    let mut in_one_session = within(
+        [
+            "first_link_session",
+            "First link in one session",
+            "a company's way from its first visit to its first data, without leaving in between and within a day",
+        ],
+        1,
+    );
+    in_one_session.definition.hold_constant = vec!["session_id".to_owned()];
     vec![
+        in_one_session,
         within(
             [
                 "first_link",

@@ -157,6 +157,10 @@ fn they_say_what_the_domain_says() {
 
 #[test]
 fn a_week_and_a_day_differ_from_their_funnel_in_the_window_only() {
+    let mut session = find("first_link_session").unwrap().definition;
+    assert_eq!(session.hold_constant, ["session_id"]);
+    session.hold_constant.clear();
+    assert_eq!(session, find("first_link_1d").unwrap().definition);
     for (id, other, window_days) in [
         ("linking_7d", "linking", 7),
         ("first_link_1d", "first_link", 1),

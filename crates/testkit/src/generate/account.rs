@@ -19,6 +19,7 @@ use super::what::What;
 
 const LINKING: &str = "linking";
 const FIRST_LINK: &str = "first_link";
+const FIRST_LINK_SESSION: &str = "first_link_session";
 
 /// The running truth.
 pub(crate) struct Account {
@@ -167,18 +168,22 @@ impl Account {
             tellings.extend(seen(company, story, facts));
         }
         let tenant = &mut self.tenants[usize::from(company.tenant)];
-        let mut first_link: Option<Told> = None;
+        let (mut first_link, mut in_one_session): (Option<Told>, Option<Told>) = (None, None);
         for (spec, book) in FUNNELS.iter().zip(&mut tenant.books) {
             if spec.unit == Unit::Company {
                 let told = book.add(&tellings);
-                first_link = told.filter(|_| spec.id == FIRST_LINK).or(first_link);
+                match spec.id {
+                    FIRST_LINK => first_link = told,
+                    FIRST_LINK_SESSION => in_one_session = told,
+                    _ => {}
+                }
             }
         }
         if company.arrival_seen {
-            let within_a_day = spec("first_link_1d");
+            let (first_link, in_one_session) = (first_link.as_ref(), in_one_session.as_ref());
             tenant
                 .effort
-                .add_company(&tellings, within_a_day, first_link.as_ref());
+                .add_company(&tellings, first_link, in_one_session);
         }
     }
 

@@ -100,7 +100,10 @@ impl FunnelBook {
             self.without_entry += u64::from(rows.iter().any(|row| row.step.is_some()));
             return None;
         };
-        let told = naive::tell(spec.steps, spec.window_us, clock_us, &rows, |_| true);
+        let mut told = naive::tell(spec.steps, spec.window_us, clock_us, &rows, |_| true);
+        if spec.in_one_session {
+            told = in_one_session(spec, tellings, &rows, &told);
+        }
         let known = self.known(tellings, &rows, clock_us);
         let chosen = self.chosen(tellings, &rows, clock_us);
         self.recent.push_back(Record {
@@ -281,6 +284,23 @@ impl FunnelBook {
                 reached: reached(matured),
             },
         }
+    }
+}
+
+/// What a subject reached by the events of its entry's session and those of none; an outcome may be of any.
+fn in_one_session(spec: &Spec, tellings: &[Telling<'_>], rows: &[Row], any: &Told) -> Told {
+    let of_entry = rows
+        .iter()
+        .position(|row| row.at_us == any.clock_us && row.step == Some(0))
+        .and_then(|entry| tellings[entry].session());
+    let told = naive::tell(spec.steps, spec.window_us, any.clock_us, rows, |place| {
+        let session = tellings[place].session();
+        session.is_none() || session == of_entry
+    });
+    let outcomes = naive::outcome(spec.window_us, any.clock_us, rows);
+    Told {
+        outcome: outcomes.filter(|_| !told.converted),
+        ..told
     }
 }
 

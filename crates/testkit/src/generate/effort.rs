@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::catalog::REASONS;
 use super::dice::{DAY, MINUTE};
 use super::fact::Detail;
-use super::funnels::{FIRST_LINK_LINKED, LINKING, Spec};
-use super::naive::{self, Row, Told};
-use super::telling::{By, Session, Telling};
+use super::funnels::{FIRST_LINK_LINKED, LINKING};
+use super::naive::Told;
+use super::telling::{By, Telling};
 use super::what::What;
 
 /// Nothing happens in a journey for so long: the person is elsewhere, µs.
@@ -27,7 +27,7 @@ pub struct EffortTruth {
     pub prompts: BTreeMap<String, Prompts>,
     /// Companies with a `visit.landed`.
     pub landed: u64,
-    /// Of them, those that reach the step Linked of `first_link_1d` by events that name the session of the landing or none.
+    /// Of them, those that reach the step Linked of `first_link_session`.
     pub linked_in_first_session: u64,
     /// Journeys converted in `linking` by the largest `counters.clicks` of their events inside the window.
     pub clicks_of_linked: BTreeMap<u64, u64>,
@@ -186,31 +186,19 @@ impl EffortTruth {
         }
     }
 
-    /// Adds a company whose arrival was seen, with all its events; `first_link`: what became of it there.
+    /// Adds a company whose arrival was seen, with all its events; what became of it in `first_link` and in
+    /// `first_link_session`.
     pub(crate) fn add_company(
         &mut self,
         tellings: &[Telling<'_>],
-        within_a_day: &Spec,
         first_link: Option<&Told>,
+        in_one_session: Option<&Told>,
     ) {
-        let linked = first_link.is_some_and(|told| told.reached >> FIRST_LINK_LINKED & 1 == 1);
-        self.count_actions(tellings, linked);
-        let rows: Vec<Row> = tellings
-            .iter()
-            .map(|telling| Row {
-                at_us: telling.fact.at_us,
-                step: (within_a_day.step)(telling),
-                outcome: None,
-            })
-            .collect();
-        if let Some(clock_us) = naive::clock(&rows) {
+        let linked = |told: &Told| told.reached >> FIRST_LINK_LINKED & 1 == 1;
+        self.count_actions(tellings, first_link.is_some_and(linked));
+        if let Some(told) = in_one_session {
             self.landed += 1;
-            let (steps, window_us) = (within_a_day.steps, within_a_day.window_us);
-            let told = naive::tell(steps, window_us, clock_us, &rows, |place| {
-                let session = tellings[place].session();
-                session.is_none_or(|session| session == Session::Arrival)
-            });
-            self.linked_in_first_session += u64::from(told.reached >> FIRST_LINK_LINKED & 1);
+            self.linked_in_first_session += u64::from(linked(told));
         }
     }
 

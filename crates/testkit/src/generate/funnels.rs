@@ -36,6 +36,8 @@ pub(crate) struct Spec {
     /// The outcome it is, in the order in which outcomes are listed.
     pub(crate) outcome: fn(&Telling<'_>) -> Option<u8>,
     pub(crate) by: &'static [By],
+    /// Events of another session than the entry's are not used.
+    pub(crate) in_one_session: bool,
 }
 
 /// F1 of domain.md.
@@ -208,6 +210,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: linking_step,
         outcome: linking_outcome,
         by: BY_JOURNEY,
+        in_one_session: false,
     },
     Spec {
         id: "linking_7d",
@@ -218,6 +221,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: linking_step,
         outcome: linking_outcome,
         by: &[By::Category, By::Surface],
+        in_one_session: false,
     },
     Spec {
         id: "linking_from_choice",
@@ -228,6 +232,18 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: |telling| linking_step(telling).and_then(|step| step.checked_sub(1)),
         outcome: linking_outcome,
         by: &[By::Category, By::Integration],
+        in_one_session: false,
+    },
+    Spec {
+        id: "first_link_session",
+        unit: Unit::Company,
+        window_us: DAY,
+        steps: FIRST_LINK,
+        outcomes: &["Uploaded a file"],
+        step: first_link_step,
+        outcome: uploaded,
+        by: &[],
+        in_one_session: true,
     },
     Spec {
         id: "first_link",
@@ -238,6 +254,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: first_link_step,
         outcome: uploaded,
         by: BY_VISIT,
+        in_one_session: false,
     },
     Spec {
         id: "first_link_1d",
@@ -248,6 +265,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: first_link_step,
         outcome: uploaded,
         by: &[],
+        in_one_session: false,
     },
     Spec {
         id: "first_link_30d",
@@ -258,6 +276,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: first_link_step,
         outcome: uploaded,
         by: &[],
+        in_one_session: false,
     },
     Spec {
         id: "invitation",
@@ -268,6 +287,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: invitation_step,
         outcome: invitation_outcome,
         by: BY_INVITE,
+        in_one_session: false,
     },
     Spec {
         id: "invitation_1d",
@@ -278,6 +298,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: invitation_step,
         outcome: invitation_outcome,
         by: &[],
+        in_one_session: false,
     },
     Spec {
         id: "pay_by_link",
@@ -288,6 +309,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: pay_by_link_step,
         outcome: pay_by_link_outcome,
         by: BY_LINK,
+        in_one_session: false,
     },
     Spec {
         id: "pay_by_link_checkout",
@@ -302,6 +324,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: checkout_step,
         outcome: |telling| pay_by_link_outcome(telling).filter(|outcome| *outcome < 3),
         by: &[By::Medium, By::EntryPoint, By::Device],
+        in_one_session: false,
     },
     Spec {
         id: "activation",
@@ -312,6 +335,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: |telling| activation_step(telling, What::ValueFirstDelivered),
         outcome: |telling| (telling.fact.what == What::SyncFailed).then_some(0),
         by: BY_CONNECTION,
+        in_one_session: false,
     },
     Spec {
         id: "activation_7d",
@@ -322,6 +346,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: |telling| activation_step(telling, What::ValueFirstDelivered),
         outcome: |telling| (telling.fact.what == What::SyncFailed).then_some(0),
         by: &[],
+        in_one_session: false,
     },
     Spec {
         id: "activation_write_back",
@@ -332,6 +357,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: |telling| activation_step(telling, What::WriteSucceeded),
         outcome: |telling| (telling.fact.what == What::WriteFailed).then_some(0),
         by: &[By::Category],
+        in_one_session: false,
     },
     Spec {
         id: "application",
@@ -342,6 +368,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: application_step,
         outcome: |_| None,
         by: BY_APPLICATION,
+        in_one_session: false,
     },
     Spec {
         id: "application_linking",
@@ -352,6 +379,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: |telling| application_step(telling).filter(|step| *step <= 2),
         outcome: application_linking_outcome,
         by: BY_APPLICATION,
+        in_one_session: false,
     },
     Spec {
         id: "assisted_call",
@@ -362,6 +390,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         step: assisted_call_step,
         outcome: assisted_call_outcome,
         by: &[By::UseCase],
+        in_one_session: false,
     },
 ];
 

@@ -81,7 +81,7 @@ pub(crate) fn tell(
     add_optional(steps, end_us, &inside, &mut times);
     let last_required = steps.iter().rposition(|step| !step.optional);
     let converted = last_required.is_some_and(|last| times[last].is_some());
-    let outcome = inside.iter().filter_map(|row| row.outcome).min();
+    let outcome = outcome(window_us, clock_us, &inside);
     Told {
         clock_us,
         reached: times
@@ -92,6 +92,13 @@ pub(crate) fn tell(
         converted,
         outcome: outcome.filter(|_| !converted),
     }
+}
+
+/// The first listed outcome inside the window.
+pub(crate) fn outcome(window_us: i64, clock_us: i64, rows: &[Row]) -> Option<u8> {
+    let window = clock_us..=clock_us.saturating_add(window_us);
+    let inside = rows.iter().filter(|row| window.contains(&row.at_us));
+    inside.filter_map(|row| row.outcome).min()
 }
 
 /// The earliest time of each required step that some chain reaches.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use linkfunnel_model::{
-    Condition, Defaults, Event, Field, Moment, Op, Value, built_in_funnel, decode, event_key,
-    root_key,
+    Condition, Defaults, Event, Field, Moment, Op, Predicate, Value, built_in_funnel, decode,
+    event_key, root_key,
 };
 
 use super::identity::{Identity, Placed};
@@ -108,7 +108,10 @@ impl Recount {
         let takes = |alternatives: Vec<linkfunnel_model::Alternative>| {
             alternatives.iter().any(|alternative| {
                 alternative.event == event.name()
-                    && alternative.conditions.iter().all(|c| holds(event, c))
+                    && alternative.conditions.iter().all(|it| match it {
+                        Predicate::Is(condition) => holds(event, condition),
+                        other => panic!("{other:?} is in no built-in funnel"),
+                    })
             })
         };
         let mut steps = (0..)
@@ -134,7 +137,7 @@ impl Recount {
         };
         let window_us = self.definition.window.us();
         let window = clock_us..=clock_us + window_us;
-        let told = naive::tell(&self.steps, window_us, clock_us, &rows, |_| true);
+        let told = self.tell(events, &rows, clock_us);
         self.add("", "", &told);
         let day = crate::generate::json::date(clock_us.div_euclid(DAY));
         self.add("day", &day, &told);
@@ -167,6 +170,33 @@ impl Recount {
                 Moment::Chosen => self.chosen(&field, events, &rows, clock_us),
             }
         }
+    }
+
+    /// What the subject reached; by events that say the same as its entry of the fields held constant, or nothing. An outcome
+    /// is not held to them.
+    fn tell(&self, events: &[&Event<'_>], rows: &[Row], clock_us: i64) -> Told {
+        let window_us = self.definition.window.us();
+        let plain = naive::tell(&self.steps, window_us, clock_us, rows, |_| true);
+        let held = &self.definition.hold_constant;
+        if held.is_empty() {
+            return plain;
+        }
+        let entry = (0..rows.len())
+            .find(|at| rows[*at].at_us == clock_us && rows[*at].step == Some(0))
+            .unwrap();
+        let fits = |at: usize, field: &String| {
+            let value = shown(events[at], field);
+            value.is_none() || value == shown(events[entry], field)
+        };
+        let told = naive::tell(&self.steps, window_us, clock_us, rows, |at| {
+            held.iter().all(|field| fits(at, field))
+        });
+        let outcomes = rows
+            .iter()
+            .filter(|row| (clock_us..=clock_us + window_us).contains(&row.at_us))
+            .filter_map(|row| row.outcome);
+        let outcome = outcomes.min().filter(|_| !told.converted);
+        Told { outcome, ..told }
     }
 
     fn chosen(&mut self, field: &str, events: &[&Event<'_>], rows: &[Row], clock_us: i64) {
