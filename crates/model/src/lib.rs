@@ -10,6 +10,7 @@ mod condition;
 mod event;
 mod fields;
 mod funnel;
+mod identity;
 mod json;
 mod keys;
 mod observe;
@@ -35,6 +36,7 @@ pub use funnel::{
     MAX_HELD, MAX_IGNORED, MAX_OUTCOMES, MAX_STEPS, NamedFunnel, OnExclude, Order,
     OutcomeDefinition, Scope, StepDefinition, Subject, Ties,
 };
+pub use identity::{Found, Gatherer, Goal, LONGEST_WAY, Pairs, Ways};
 pub use json::{
     Defaults, EARLIEST_US, MAX_ATTR_KEY_BYTES, MAX_ATTR_TEXT_BYTES, MAX_ATTRS, MAX_EXPERIMENTS,
     MAX_MESSAGE_BYTES, Refusal, decode,
