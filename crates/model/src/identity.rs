@@ -13,6 +13,7 @@
 //! way of a neighbour.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -208,7 +209,7 @@ struct Node {
 }
 
 /// The best way of every id to one goal, given some pairs.
-#[derive(Debug, Default)]
+#[derive(Default, Clone)]
 pub struct Ways {
     below: Option<Arc<Ways>>,
     nodes: ByKey<i64, Node>,
@@ -339,6 +340,15 @@ impl Ways {
             self.node(id).found = found;
             improved.push_back(id);
         }
+    }
+}
+
+impl fmt::Debug for Ways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ways")
+            .field("ids", &self.len())
+            .field("below", &self.below)
+            .finish_non_exhaustive()
     }
 }
 

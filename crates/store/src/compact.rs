@@ -3,6 +3,8 @@
 //! Within a day (by arrival) files are merged when enough of about the same size have gathered, so
 //! that a row is rewritten a few times at most; once a day is over, its files become one. A merge
 //! reads its files in table order and writes as it reads, so memory does not grow with their size.
+//! Roots that are known by now are written as root keys, so that few rows have to move at a scan; ids
+//! as reported stay as they are, and what a root is remains for each scan to find.
 //! It is committed as one Delta version (Remove + Add, no data change) that holds only if all its
 //! files are still there and no other maintenance came between; otherwise nothing has happened, and
 //! the new file is deleted. Ingest never waits for it and never loses to it.
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
@@ -22,17 +26,16 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt as _;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parking_lot::Mutex;
 use parquet::arrow::AsyncArrowWriter;
 use serde_json::json;
 
 use crate::commit::{Attempt, Header, new_path};
-use crate::copies::Dropped;
+use crate::copies::Dropping;
+use crate::copies_for_good::{CopyCounts, SharedCounts};
 use crate::error::{Result, While};
-use crate::file::{Contents, DataFile, RowKind};
+use crate::file::{DataFile, RowKind};
 use crate::order::Survey;
-use crate::position::StreamPartition;
-use crate::scan::{Detail, FOOTER_HINT, Input, Scan, full_schema, partitioned};
+use crate::scan::{FOOTER_HINT, Input, Scan, full_schema, partitioned};
 use crate::store::{Store, Tip};
 use crate::table::{MAINTENANCE, Table, removed_txn};
 use crate::writer::properties;
@@ -43,6 +46,8 @@ const MAX_INPUTS: usize = 64;
 const BATCH_ROWS: usize = 2048;
 /// A finished day's longest file is left alone until the others together are this part of it.
 const WORTHWHILE: u64 = 4;
+/// Memory for batches on their way and for sorting the rows whose root is found, in bytes.
+const SORT_BYTES: usize = 1 << 30;
 /// Merges in one call.
 const MAX_MERGES: u64 = 256;
 
@@ -86,7 +91,7 @@ pub struct CompactionReport {
 /// A file written by a merge, with what it left out.
 struct Merged {
     file: Arc<DataFile>,
-    dropped: BTreeMap<StreamPartition, i64>,
+    copies: CopyCounts,
 }
 
 impl Store {
@@ -114,6 +119,7 @@ impl Store {
                 report.files_after += 1;
                 report.rows += files.iter().map(|f| f.contents.rows).sum::<u64>();
                 report.copies += merged
+                    .copies
                     .dropped
                     .values()
                     .map(|n| n.unsigned_abs())
@@ -166,10 +172,16 @@ impl Store {
         };
         let kind = files[0].kind;
         let schema: SchemaRef = Arc::new(full_schema(kind).project(&columns).when(DOING)?);
-        let dropped: Dropped = Arc::new(Mutex::new(BTreeMap::new()));
-        let plan = self.merge_plan(files, columns, &dropped)?;
+        let counts = SharedCounts::default();
+        let context = merging()?;
+        let plan = self.merge_plan(files, columns, &counts, &context).await?;
         let path = new_path(kind);
-        let contents = self.write_stream(plan, &path, kind, &schema, files).await?;
+        let survey = self
+            .write_stream(plan, &path, kind, &schema, &context)
+            .await?;
+        let copies = std::mem::take(&mut *counts.lock());
+        let level = files.iter().map(|f| f.contents.level).max().unwrap_or(0) + 1;
+        let contents = survey.finish(kind == RowKind::Event && copies.kept == 0, level);
         let size = self
             .inner
             .log
@@ -186,15 +198,15 @@ impl Store {
             modified_ms,
             contents,
         });
-        let dropped = std::mem::take(&mut *dropped.lock());
-        Ok(Some(Merged { file, dropped }))
+        Ok(Some(Merged { file, copies }))
     }
 
-    fn merge_plan(
+    async fn merge_plan(
         &self,
         files: &[Arc<DataFile>],
         wanted: Vec<usize>,
-        dropped: &Dropped,
+        counts: &SharedCounts,
+        context: &SessionContext,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let scan = Scan {
             kind: files[0].kind,
@@ -206,21 +218,18 @@ impl Store {
             after: Vec::new(),
             wanted,
             limits: None,
-            dropped: Some(Arc::clone(dropped)),
-            level_of_detail: Detail::Ties,
+            dropping: Dropping::ForGood(Arc::clone(counts)),
         };
-        let config = SessionConfig::new()
-            .with_batch_size(BATCH_ROWS)
-            .with_target_partitions(1);
-        let state = SessionContext::new_with_config(config).state();
-        let inputs = files
+        let state = context.state();
+        let inputs: Vec<Input> = files
             .iter()
             .map(|f| Input {
                 file: Arc::clone(f),
                 limited: false,
             })
             .collect();
-        let plan = self.plan_inputs(inputs, &[], &scan, 1, &state)?;
+        let roots = self.roots(&self.view(), &inputs, &scan, &state).await?;
+        let plan = self.plan_inputs(inputs, &[], &scan, roots.as_ref(), 1, &state)?;
         Ok(match plan.output_partitioning().partition_count() {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)), // rejects: no order to keep
@@ -233,12 +242,9 @@ impl Store {
         path: &str,
         kind: RowKind,
         schema: &Schema,
-        files: &[Arc<DataFile>],
-    ) -> Result<Contents> {
-        let config = SessionConfig::new().with_batch_size(BATCH_ROWS);
-        let context = SessionContext::new_with_config(config);
+        context: &SessionContext,
+    ) -> Result<Survey> {
         let store = Arc::clone(&self.inner.log.store);
-        context.register_object_store(self.inner.url.as_ref(), Arc::clone(&store));
         let mut rows = execute_stream(plan, context.task_ctx()).when(DOING)?;
         let out = BufWriter::new(store, Path::from(path));
         let properties = properties(&self.inner.options, schema)?;
@@ -252,8 +258,7 @@ impl Store {
             writer.write(&batch).await.when(DOING)?;
         }
         writer.finish().await.when(DOING)?;
-        let level = files.iter().map(|f| f.contents.level).max().unwrap_or(0) + 1;
-        Ok(survey.finish(kind == RowKind::Event, level))
+        Ok(survey)
     }
 
     /// Commits the merge; `false` if its files are no longer what the table holds.
@@ -266,6 +271,7 @@ impl Store {
         let now_ms = (self.inner.clock)() / 1000;
         let mut header = Header::new("OPTIMIZE", false);
         let counts: Vec<_> = merged
+            .copies
             .dropped
             .iter()
             .map(|(at, rows)| json!({"stream": at.stream, "partition": at.partition, "rows": rows}))
@@ -280,7 +286,7 @@ impl Store {
             MAINTENANCE,
             table.maintenance + 1,
         )));
-        for (at, rows) in &merged.dropped {
+        for (at, rows) in &merged.copies.dropped {
             let total = table.removed.get(at).copied().unwrap_or(0) + rows;
             actions.push(Action::Txn(removed_txn(at, total)));
         }
@@ -294,6 +300,18 @@ impl Store {
             .await?;
         Ok(matches!(attempt, Attempt::Committed(_)))
     }
+}
+
+/// What a merge runs in: rows that move to another root are sorted, and spill when they are many.
+fn merging() -> Result<SessionContext> {
+    let config = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(1);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(SORT_BYTES)))
+        .build_arc()
+        .when(DOING)?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 const DAY_US: i64 = 86_400_000_000;
@@ -330,12 +348,13 @@ fn choose(table: &Table, today: i64, options: &CompactOptions) -> Option<Vec<Arc
     None
 }
 
-/// All files of a day, or the smallest of too many; a single one if it may hold copies.
+/// All files of a day, or the smallest of too many; a single one if it may hold copies and was
+/// never merged.
 fn everything(mut files: Vec<Arc<DataFile>>) -> Option<Vec<Arc<DataFile>>> {
     files.truncate(MAX_INPUTS);
     let may_shrink = files
         .iter()
-        .any(|f| f.kind == RowKind::Event && !f.contents.distinct);
+        .any(|f| f.kind == RowKind::Event && !f.contents.distinct && f.contents.level == 0);
     (files.len() > 1 || may_shrink).then_some(files)
 }
 

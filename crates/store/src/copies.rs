@@ -1,11 +1,10 @@
 //! Copies of an event are neighbours in table order; of each group only the least (received_at,
-//! stream, partition, offset) is let through.
+//! stream, partition, offset) is let through. Compaction lets more through ([`crate::copies_for_good`]).
 //!
 //! Where the inputs of the merge hold disjoint times of arrival and are merged in that order, the
 //! first of a group is the least, and the columns that would tell are not even read. Otherwise they
 //! are, and compared within groups of more than one.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,13 +22,10 @@ use datafusion::physical_plan::{
     ReplaceChildrenOptions,
 };
 use futures::StreamExt;
-use parking_lot::Mutex;
 
+use crate::copies_for_good::{ForGood, SharedCounts};
 use crate::position::StreamPartition;
 use crate::schema;
-
-/// Rows dropped, per partition they came from.
-pub(crate) type Dropped = Arc<Mutex<BTreeMap<StreamPartition, i64>>>;
 
 /// Which columns tell copies, and which of them survives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +54,7 @@ impl KeyColumns {
 }
 
 /// The typed columns of one batch.
-struct Keys<'b> {
+pub(crate) struct Keys<'b> {
     roots: &'b [i64],
     times: &'b [i64],
     events: &'b [i64],
@@ -92,7 +88,7 @@ fn word(column: &DictionaryArray<Int32Type>, row: usize) -> &str {
 }
 
 impl<'b> Keys<'b> {
-    fn of(batch: &'b RecordBatch, columns: &KeyColumns) -> Self {
+    pub(crate) fn of(batch: &'b RecordBatch, columns: &KeyColumns) -> Self {
         let [root, occurred, event] = columns.order;
         Keys {
             roots: longs(batch, root),
@@ -111,7 +107,7 @@ impl<'b> Keys<'b> {
         }
     }
 
-    fn same(&self, row: usize, other: &Keys<'_>, other_row: usize) -> bool {
+    pub(crate) fn same(&self, row: usize, other: &Keys<'_>, other_row: usize) -> bool {
         self.events[row] == other.events[other_row]
             && self.times[row] == other.times[other_row]
             && self.roots[row] == other.roots[other_row]
@@ -119,6 +115,19 @@ impl<'b> Keys<'b> {
                 (Some(a), Some(b)) => word(a, row) == word(b, other_row),
                 _ => true,
             }
+    }
+
+    /// Where a row came from. Panics without tie-breakers.
+    pub(crate) fn place(&self, row: usize) -> Place {
+        let ties = self.ties.as_ref().expect("tie-breakers were asked for");
+        let (received_at_us, stream, partition, offset, index) = ties.place(row);
+        Place {
+            received_at_us,
+            stream: stream.to_owned(),
+            partition,
+            offset,
+            index,
+        }
     }
 
     /// Whether `row`, which comes later, survives instead of `other_row`.
@@ -142,6 +151,22 @@ impl Ties<'_> {
     }
 }
 
+/// Where a row came from: of copies the least survives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    received_at_us: i64,
+    stream: String,
+    partition: i32,
+    offset: i64,
+    index: i32,
+}
+
+impl Place {
+    pub(crate) fn partition(&self) -> StreamPartition {
+        StreamPartition::new(self.stream.as_str(), self.partition)
+    }
+}
+
 /// A batch whose last group may go on in the next one.
 struct Pending {
     batch: RecordBatch,
@@ -154,7 +179,6 @@ struct Pending {
 /// Lets one of each group of copies through; batches come in table order.
 pub(crate) struct CopyFilter {
     columns: KeyColumns,
-    dropped: Option<Dropped>,
     pending: Option<Pending>,
 }
 
@@ -198,10 +222,9 @@ fn groups(keys: &Keys<'_>, rows: usize) -> Groups {
 }
 
 impl CopyFilter {
-    pub(crate) fn new(columns: KeyColumns, dropped: Option<Dropped>) -> Self {
+    pub(crate) fn new(columns: KeyColumns) -> Self {
         CopyFilter {
             columns,
-            dropped,
             pending: None,
         }
     }
@@ -229,7 +252,6 @@ impl CopyFilter {
             } else {
                 groups.keep.get_or_insert_with(|| vec![true; rows])[groups.first] = false;
                 if groups.first_end == rows {
-                    self.account(&batch, groups.keep.as_deref());
                     return Ok(None); // the survivor may yet be beaten by a later batch
                 }
             }
@@ -240,38 +262,53 @@ impl CopyFilter {
             last: groups.last,
         };
         let done = self.pending.replace(next);
-        done.map(|pending| self.release(pending)).transpose()
+        done.map(release).transpose()
     }
 
     /// Gives back the rest.
     pub(crate) fn finish(&mut self) -> Result<Option<RecordBatch>> {
         let rest = self.pending.take();
-        rest.map(|pending| self.release(pending)).transpose()
+        rest.map(release).transpose()
     }
+}
 
-    fn release(&self, pending: Pending) -> Result<RecordBatch> {
-        match pending.keep {
-            None => Ok(pending.batch),
-            Some(keep) => {
-                self.account(&pending.batch, Some(&keep));
-                Ok(filter_record_batch(
-                    &pending.batch,
-                    &BooleanArray::from(keep),
-                )?)
-            }
+fn release(pending: Pending) -> Result<RecordBatch> {
+    match pending.keep {
+        None => Ok(pending.batch),
+        Some(keep) => {
+            let keep = BooleanArray::from(keep);
+            Ok(filter_record_batch(&pending.batch, &keep)?)
+        }
+    }
+}
+
+/// Which copies are dropped.
+#[derive(Debug, Clone)]
+pub(crate) enum Dropping {
+    /// All but one.
+    Copies,
+    /// Those that are copies whatever comes; what became of them is counted.
+    ForGood(SharedCounts),
+}
+
+/// The state while a partition passes.
+enum Filter {
+    Copies(CopyFilter),
+    ForGood(ForGood),
+}
+
+impl Filter {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+        match self {
+            Filter::Copies(filter) => Ok(filter.push(batch)?.into_iter().collect()),
+            Filter::ForGood(filter) => filter.push(batch),
         }
     }
 
-    fn account(&self, batch: &RecordBatch, keep: Option<&[bool]>) {
-        let (Some(dropped), Some(keep)) = (&self.dropped, keep) else {
-            return;
-        };
-        let keys = Keys::of(batch, &self.columns);
-        let Some(ties) = keys.ties else { return };
-        let mut dropped = dropped.lock();
-        for row in (0..keep.len()).filter(|row| !keep[*row]) {
-            let at = StreamPartition::new(word(ties.streams, row), ties.partitions[row]);
-            *dropped.entry(at).or_default() += 1;
+    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+        match self {
+            Filter::Copies(filter) => Ok(filter.finish()?.into_iter().collect()),
+            Filter::ForGood(filter) => filter.finish(),
         }
     }
 }
@@ -280,20 +317,20 @@ impl CopyFilter {
 pub(crate) struct DropCopiesExec {
     input: Arc<dyn ExecutionPlan>,
     columns: KeyColumns,
-    dropped: Option<Dropped>,
+    dropping: Dropping,
 }
 
 impl DropCopiesExec {
-    /// `dropped`: counts what is dropped; needs the tie-breakers among the input's columns.
+    /// Dropping for good needs the tie-breakers and all ids among the input's columns.
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         columns: KeyColumns,
-        dropped: Option<Dropped>,
+        dropping: Dropping,
     ) -> Self {
         DropCopiesExec {
             input,
             columns,
-            dropped,
+            dropping,
         }
     }
 }
@@ -308,10 +345,10 @@ impl fmt::Debug for DropCopiesExec {
 
 impl DisplayAs for DropCopiesExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ties = if self.columns.ties.is_some() {
-            "compared"
-        } else {
-            "first wins"
+        let ties = match (&self.dropping, &self.columns.ties) {
+            (Dropping::ForGood(_), _) => "for good",
+            (Dropping::Copies, Some(_)) => "compared",
+            (Dropping::Copies, None) => "first wins",
         };
         write!(f, "DropCopiesExec: {ties}")
     }
@@ -351,12 +388,8 @@ impl ExecutionPlan for DropCopiesExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.swap_remove(0);
-        let (columns, dropped) = (self.columns.clone(), self.dropped.clone());
-        Ok(Arc::new(DropCopiesExec {
-            input,
-            columns,
-            dropped,
-        }))
+        let (columns, dropping) = (self.columns.clone(), self.dropping.clone());
+        Ok(Arc::new(DropCopiesExec::new(input, columns, dropping)))
     }
 
     fn with_new_children(
@@ -375,18 +408,28 @@ impl ExecutionPlan for DropCopiesExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        let filter = CopyFilter::new(self.columns.clone(), self.dropped.clone());
+        let filter = match &self.dropping {
+            Dropping::Copies => Filter::Copies(CopyFilter::new(self.columns.clone())),
+            Dropping::ForGood(counts) => {
+                Filter::ForGood(ForGood::new(self.columns.clone(), Arc::clone(counts)))
+            }
+        };
         let state = Some((input, filter));
         let batches = futures::stream::try_unfold(state, |state| async move {
             let Some((mut input, mut filter)) = state else {
                 return Ok(None);
             };
             while let Some(batch) = input.next().await {
-                if let Some(done) = filter.push(batch?)? {
+                let done = filter.push(batch?)?;
+                if !done.is_empty() {
                     return Ok(Some((done, Some((input, filter)))));
                 }
             }
-            Ok(filter.finish()?.map(|rest| (rest, None)))
+            Ok::<_, DataFusionError>(Some((filter.finish()?, None)))
+        });
+        let batches = batches.flat_map(|done| match done {
+            Ok(batches) => futures::stream::iter(batches).map(Ok).left_stream(),
+            Err(error) => futures::stream::iter([Err(error)]).right_stream(),
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),

@@ -102,6 +102,12 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// More ids than the limit allows stand together in the view.
+    #[error("what ids lead to takes more than the {limit_bytes} bytes allowed")]
+    TooManyIds {
+        /// The limit, [`crate::StoreOptions::ways_bytes_limit`].
+        limit_bytes: usize,
+    },
     /// Other writers kept coming first.
     #[error("gave up after {attempts} attempts: {reason}")]
     Contended {

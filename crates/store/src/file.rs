@@ -2,7 +2,7 @@
 //!
 //! What a scan needs to leave a file out is in the Delta statistics, which any reader understands;
 //! what only this crate needs (which offsets a file holds, whether it may hold copies, how often it
-//! was merged) is in tags beside them.
+//! was merged, how many rows name no company) is in tags beside them.
 
 use std::collections::HashMap;
 
@@ -52,6 +52,8 @@ pub(crate) struct Contents {
     pub(crate) root_key: Bounds,
     pub(crate) occurred_at: Bounds,
     pub(crate) received_at: Bounds,
+    /// Rows whose root has to be found: they name no company and are not exempt. `None`: not known.
+    pub(crate) nameless: Option<u64>,
     /// `None`: not known, or too many.
     pub(crate) spans: Option<Vec<Span>>,
     /// No two rows are copies of each other.
@@ -75,6 +77,7 @@ pub(crate) struct DataFile {
 const SPANS: &str = "linkfunnel.spans";
 const DISTINCT: &str = "linkfunnel.distinct";
 const LEVEL: &str = "linkfunnel.level";
+const NAMELESS: &str = "linkfunnel.nameless";
 
 impl DataFile {
     /// Whether the file may hold rows of `tenant` within `occurred` (both ends included).
@@ -102,6 +105,9 @@ impl DataFile {
             ),
             (LEVEL.to_owned(), Some(self.contents.level.to_string())),
         ]);
+        if let Some(nameless) = self.contents.nameless {
+            tags.insert(NAMELESS.to_owned(), Some(nameless.to_string()));
+        }
         if let Some(spans) = self
             .contents
             .spans
@@ -176,6 +182,7 @@ impl DataFile {
                 spans: tag(SPANS).and_then(|text| parse_spans(&text)),
                 distinct: tag(DISTINCT).as_deref() == Some("true"),
                 level: tag(LEVEL).and_then(|l| l.parse().ok()).unwrap_or(0),
+                nameless: tag(NAMELESS).and_then(|n| n.parse().ok()),
                 ..Contents::from_stats(&stats)
             },
         })
@@ -213,6 +220,12 @@ pub(crate) fn widen(bounds: &mut Bounds, (least, greatest): (i64, i64)) {
 }
 
 impl Contents {
+    /// Whether copies may lie in another order than that of their arrival: those that compaction
+    /// keeps do, a commit's do not.
+    pub(crate) fn holds_copies_in_any_order(&self) -> bool {
+        !self.distinct && self.level > 0
+    }
+
     fn to_stats(&self) -> Value {
         let (mut least, mut greatest) = (Map::new(), Map::new());
         if let Some((low, high)) = &self.tenants {
@@ -283,6 +296,7 @@ mod tests {
                 root_key: Some((i64::MIN, i64::MAX)),
                 occurred_at: Some((1_000_123, 2_000_999)),
                 received_at: Some((-1, 3_000_001)),
+                nameless: Some(2),
                 spans: Some(vec![Span {
                     at: StreamPartition::new("s/x", 3),
                     first: 1,

@@ -105,6 +105,7 @@ impl Store {
             later: past.later.into_iter().filter(wanted).collect(),
             limits: Some(limits),
             token: Some(token.clone()),
+            ways: Default::default(),
             clock: Arc::clone(&self.inner.clock),
         }))
     }

@@ -1,12 +1,13 @@
 //! Hot rows: sealed, visible, not yet committed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
 
 use crate::file::{Contents, RowKind};
-use crate::order::Survey;
+use crate::order::{Places, Survey};
 use crate::position::{HotSegment, StreamPartition};
+use crate::source_ids::{SourceGatherer, SourceIds};
 
 /// The visible rows of a segment: those with `after < offset ≤ until`.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct HotRows {
     /// Bounds of the segment's events and rejects, to leave it out of a scan.
     events: Contents,
     rejects: Contents,
+    /// What the whole segment says about ids, once somebody has asked.
+    ids: Arc<OnceLock<Arc<SourceIds>>>,
 }
 
 impl HotRows {
@@ -33,6 +36,7 @@ impl HotRows {
             until: i64::MAX,
             events: survey(&segment.events, RowKind::Event),
             rejects: survey(&segment.rejects, RowKind::Reject),
+            ids: Arc::default(),
             segment,
         }
     }
@@ -47,7 +51,23 @@ impl HotRows {
             until,
             events: self.events.clone(),
             rejects: self.rejects.clone(),
+            ids: Arc::clone(&self.ids),
         })
+    }
+
+    /// What the rows that are visible or committed say about ids.
+    pub(crate) fn ids(&self) -> Arc<SourceIds> {
+        let gather = |until: i64| {
+            let batch = &self.segment.events;
+            let offsets = Places::of(batch, RowKind::Event);
+            let mut gatherer = SourceGatherer::new();
+            gatherer.add(batch, |row| offsets.offset(row) <= until);
+            Arc::new(gatherer.finish())
+        };
+        if self.until < self.segment.last {
+            return gather(self.until);
+        }
+        Arc::clone(self.ids.get_or_init(|| gather(i64::MAX)))
     }
 
     pub(crate) fn at(&self) -> &StreamPartition {

@@ -1,14 +1,15 @@
-//! Hot rows as a leaf of a plan: one partition, filtered, in table order, only the asked columns.
+//! Hot rows as a leaf of a plan: one partition, filtered, in table order under the roots they have,
+//! only the asked columns.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::interleave;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
@@ -17,10 +18,13 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use futures::StreamExt;
+use linkfunnel_model::Ways;
 
 use crate::file::RowKind;
 use crate::hot::HotRows;
 use crate::order::{Places, in_order};
+use crate::roots::{Question, RootExpr};
+use crate::schema;
 
 /// Which hot rows are wanted.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub(crate) struct HotFilter {
     pub(crate) occurred: (i64, i64),
     /// Over the kind's whole schema.
     pub(crate) predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// Where ids lead, when some rows' roots have to be found.
+    pub(crate) ways: Option<Arc<Ways>>,
 }
 
 impl HotFilter {
@@ -48,8 +54,35 @@ impl HotFilter {
             (None, Some(_)) => true,
         };
         of_tenant
-            && crate::file::overlap(contents.root_key, self.roots)
+            && (self.finds_roots(rows) || crate::file::overlap(contents.root_key, self.roots))
             && crate::file::overlap(contents.occurred_at, self.occurred)
+    }
+}
+
+impl HotFilter {
+    fn finds_roots(&self, rows: &HotRows) -> bool {
+        self.ways.is_some() && rows.contents(self.kind).nameless != Some(0)
+    }
+}
+
+/// The roots of a segment's rows where they had to be found, as columns.
+struct FoundRoots {
+    keys: ArrayRef,
+    kinds: ArrayRef,
+}
+
+impl FoundRoots {
+    fn of(batch: &RecordBatch, ways: &Arc<Ways>) -> Result<Self> {
+        let column = |question| {
+            RootExpr::new(question, ways, batch.schema_ref())
+                .map_err(|e| DataFusionError::External(Box::new(e)))?
+                .evaluate(batch)?
+                .into_array(batch.num_rows())
+        };
+        Ok(FoundRoots {
+            keys: column(Question::Key)?,
+            kinds: column(Question::Kind)?,
+        })
     }
 }
 
@@ -86,11 +119,31 @@ impl HotExec {
         }
     }
 
+    /// Per segment the roots that had to be found; `None`: all are stored under theirs.
+    fn find_roots(&self) -> Result<Vec<Option<FoundRoots>>> {
+        let filter = &self.filter;
+        let find = |rows: &Arc<HotRows>| match &filter.ways {
+            Some(ways) if filter.finds_roots(rows) => {
+                FoundRoots::of(rows.batch(filter.kind), ways).map(Some)
+            }
+            _ => Ok(None),
+        };
+        self.rows.iter().map(find).collect()
+    }
+
     /// The rows that pass, in table order, as (segment, row).
-    fn select(&self) -> Result<Vec<(usize, usize)>> {
+    fn select(&self, found: &[Option<FoundRoots>]) -> Result<Vec<(usize, usize)>> {
         let filter = &self.filter;
         let batches: Vec<&RecordBatch> = self.rows.iter().map(|r| r.batch(filter.kind)).collect();
-        let places: Vec<_> = batches.iter().map(|b| Places::of(b, filter.kind)).collect();
+        let place = |(batch, found)| {
+            let places = Places::of(batch, filter.kind);
+            let found: &Option<FoundRoots> = found;
+            match found {
+                Some(found) => places.with_roots(found.keys.as_primitive::<Int64Type>().values()),
+                None => places,
+            }
+        };
+        let places: Vec<Places<'_>> = batches.iter().copied().zip(found).map(place).collect();
         let tenants: Vec<_> = match &filter.tenant {
             Some(tenant) => places
                 .iter()
@@ -134,20 +187,26 @@ fn gather(
     rows: &[Arc<HotRows>],
     kind: RowKind,
     columns: &[usize],
-    schema: &SchemaRef,
+    found: &[Option<FoundRoots>],
+    out: &SchemaRef,
     chosen: &[(usize, usize)],
 ) -> Result<RecordBatch> {
-    let take = |column: &usize| {
-        let arrays: Vec<&dyn Array> = rows
-            .iter()
-            .map(|r| r.batch(kind).column(*column).as_ref())
-            .collect();
+    let take = |(column, shown): (&usize, &Arc<arrow::datatypes::Field>)| {
+        let array = |(rows, found): (&'_ Arc<HotRows>, &'_ Option<FoundRoots>)| match found {
+            Some(found) if shown.name() == schema::ROOT_KEY => Arc::clone(&found.keys),
+            Some(found) if shown.name() == schema::ROOT_KIND => Arc::clone(&found.kinds),
+            _ => Arc::clone(rows.batch(kind).column(*column)),
+        };
+        let arrays: Vec<ArrayRef> = rows.iter().zip(found).map(array).collect();
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         interleave(&arrays, chosen)
     };
-    let taken = columns.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+    let shown = out.fields().iter();
+    let taken = columns.iter().zip(shown).map(take);
+    let taken = taken.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(chosen.len()));
     Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
+        Arc::clone(out),
         taken,
         &options,
     )?)
@@ -207,11 +266,13 @@ impl ExecutionPlan for HotExec {
         let (schema, chunk) = (self.schema(), context.session_config().batch_size());
         let out = Arc::clone(&schema);
         let batches = futures::stream::once(async move {
-            let chosen = exec.select()?;
+            let found = exec.find_roots()?;
+            let chosen = exec.select(&found)?;
             let ranges: Vec<_> = (0..chosen.len()).step_by(chunk).collect();
             let batch_at = move |from: usize| {
                 let chosen = &chosen[from..chosen.len().min(from + chunk)];
-                gather(&exec.rows, exec.filter.kind, &exec.columns, &schema, chosen)
+                let (rows, kind) = (&exec.rows, exec.filter.kind);
+                gather(rows, kind, &exec.columns, &found, &schema, chosen)
             };
             Ok::<_, datafusion::error::DataFusionError>(futures::stream::iter(ranges).map(batch_at))
         });

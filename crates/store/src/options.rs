@@ -25,6 +25,12 @@ pub struct StoreOptions {
     /// How long removed files are kept for readers of old views (µs). Default 26 h; never less than
     /// `token_valid_us`.
     pub keep_removed_us: i64,
+    /// Memory for what files say about ids, in bytes; what does not fit is read again when it is
+    /// needed. Default 256 MiB.
+    pub id_cache_bytes: usize,
+    /// Memory that finding companies and journeys through ids may take, in bytes; a question that
+    /// needs more fails with [`crate::Error::TooManyIds`]. Default 2 GiB.
+    pub ways_bytes_limit: usize,
     /// Test hook, see [`Fault`]. Default none.
     pub fault: Option<Fault>,
 }
@@ -40,6 +46,8 @@ impl Default for StoreOptions {
             checkpoint_every: 100,
             token_valid_us: 24 * HOUR_US,
             keep_removed_us: 26 * HOUR_US,
+            id_cache_bytes: 256 << 20,
+            ways_bytes_limit: 2 << 30,
             fault: None,
         }
     }

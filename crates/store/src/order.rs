@@ -10,6 +10,7 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 
 use crate::file::{Contents, RowKind, Span, widen};
+use crate::ids::IdColumns;
 use crate::position::StreamPartition;
 use crate::schema;
 
@@ -54,6 +55,14 @@ impl<'b> Places<'b> {
                 ]
             }),
         }
+    }
+
+    /// The same rows under other roots.
+    pub(crate) fn with_roots(mut self, roots: &'b [i64]) -> Self {
+        if let Some([stored, _, _]) = &mut self.event {
+            *stored = roots;
+        }
+        self
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -191,6 +200,8 @@ impl Survey {
             if let Some(occurred) = bounds(times) {
                 widen(&mut contents.occurred_at, occurred);
             }
+            let nameless = IdColumns::of(batch).count_nameless(batch.num_rows());
+            *contents.nameless.get_or_insert(0) += nameless;
         }
         let mut spans: HashMap<(i32, i32), (i64, i64)> = HashMap::new();
         let mut tenant_before = None;

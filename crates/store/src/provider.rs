@@ -19,11 +19,12 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, L
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 
+use crate::copies::Dropping;
 use crate::error::{Result, While};
 use crate::file::RowKind;
 use crate::filters::word;
 use crate::position::StreamPartition;
-use crate::scan::{Detail, Input, Scan, full_schema};
+use crate::scan::{Input, Scan, full_schema};
 use crate::schema;
 use crate::sealed::SealedExec;
 use crate::store::Store;
@@ -32,9 +33,9 @@ use crate::view::ReadView;
 /// A relation for SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// Events, each once.
+    /// Events, each once, under the root that all events of the view together give them.
     Events,
-    /// Events with their copies.
+    /// Events with their copies, under the root they are stored under.
     EventsRaw,
     /// Refused and suppressed messages, without their bytes.
     Rejects,
@@ -140,7 +141,7 @@ impl Store {
                 wanted,
                 ..Scan::everything(kind, tenant, view.limits.as_ref())
             };
-            let plan = self.plan_inputs(unclear, &view.hot, &scan, 1, state)?;
+            let plan = self.plan_inputs(unclear, &view.hot, &scan, None, 1, state)?;
             let mut rows = execute_stream(plan, state.task_ctx()).when(DOING)?;
             while let Some(batch) = rows.try_next().await.when(DOING)? {
                 collect_partitions(&batch, &mut found);
@@ -215,8 +216,7 @@ impl<'v> Scan<'v> {
             after: Vec::new(),
             wanted: Vec::new(),
             limits,
-            dropped: None,
-            level_of_detail: Detail::Asked,
+            dropping: Dropping::Copies,
         }
     }
 }
@@ -230,7 +230,7 @@ struct Provider {
 }
 
 impl Provider {
-    fn events(
+    async fn events(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -251,11 +251,11 @@ impl Provider {
             scan.pushed.push(filter);
         }
         let partitions = state.config().target_partitions();
-        let plan = self.store.plan(&self.view, &scan, partitions, state);
+        let plan = self.store.plan(&self.view, scan, partitions, state).await;
         Ok(Arc::new(SealedExec::new(plan.map_err(external)?)))
     }
 
-    fn rejects(
+    async fn rejects(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -281,7 +281,7 @@ impl Provider {
                 Arc::new(dead),
             )));
         }
-        let plan = self.store.plan(&self.view, &scan, 1, state);
+        let plan = self.store.plan(&self.view, scan, 1, state).await;
         Ok(Arc::new(SealedExec::new(plan.map_err(external)?)))
     }
 }
@@ -364,8 +364,8 @@ impl TableProvider for Provider {
         _limit: Option<usize>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         match self.which {
-            Relation::Events | Relation::EventsRaw => self.events(state, projection, filters),
-            Relation::Rejects | Relation::DeadLetters => self.rejects(state, projection),
+            Relation::Events | Relation::EventsRaw => self.events(state, projection, filters).await,
+            Relation::Rejects | Relation::DeadLetters => self.rejects(state, projection).await,
             Relation::IngestOffsets | Relation::RemovedRows => {
                 let rows = self
                     .store

@@ -3,7 +3,8 @@
 //! The work is split by ranges of root key, so that no root spans two partitions. Each range is one
 //! merge over its files and hot rows, in order of their arrival, followed by the dropping of copies.
 //! A file is left out by its statistics; where it may hold other rows than wanted (of other tenants,
-//! roots, times, or later offsets), the filter runs inside the Parquet reader, and only there.
+//! roots, times, or later offsets), the filter runs inside the Parquet reader, and only there. Rows
+//! that are stored under another root than theirs are one more input of the merge ([`crate::roots`]).
 
 use std::sync::Arc;
 
@@ -19,15 +20,17 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, conjunction_opt};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use crate::copies::{DropCopiesExec, Dropped, KeyColumns};
+use crate::copies::{DropCopiesExec, Dropping, KeyColumns};
 use crate::error::{Result, While};
 use crate::file::{Bounds, DataFile, RowKind, overlap};
 use crate::filters::{
@@ -35,6 +38,8 @@ use crate::filters::{
 };
 use crate::hot::HotRows;
 use crate::hot_exec::{HotExec, HotFilter};
+use crate::ids::KINDS;
+use crate::roots::{Question, RootExpr, Roots, root_inputs};
 use crate::schema;
 use crate::store::Store;
 use crate::table::Offsets;
@@ -51,8 +56,10 @@ pub(crate) const FOOTER_HINT: usize = 64 << 10;
 impl Store {
     /// A plan that reads events in table order: every partition is a range of root keys ordered by
     /// [`crate::ORDER`] (by tenant before that when no tenant is asked for), a root never spans
-    /// partitions, and of copies only one is there unless `raw`. Its schema is the requested columns
-    /// in the requested order; a dictionary in it may hold a word twice.
+    /// partitions, and of copies only one is there. Roots are found by all events of the view
+    /// (semantics rule 1); `raw` rows keep their copies and the root they are stored under. Its
+    /// schema is the requested columns in the requested order; a dictionary in it may hold a word
+    /// twice.
     ///
     /// The plan carries its own promises; run it as it is, or seal it before an optimizer sees it.
     pub async fn scan(
@@ -77,17 +84,16 @@ impl Store {
             after: filters.after,
             wanted,
             limits: view.limits.as_ref(),
-            dropped: None,
-            level_of_detail: Detail::Asked,
+            dropping: Dropping::Copies,
         };
-        self.plan(view, &scan, request.partitions, state)
+        self.plan(view, scan, request.partitions, state).await
     }
 
     /// As [`Self::scan`], for any kind of rows and in any order.
-    pub(crate) fn plan(
+    pub(crate) async fn plan(
         &self,
         view: &ReadView,
-        scan: &Scan<'_>,
+        mut scan: Scan<'_>,
         partitions: usize,
         state: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -109,15 +115,21 @@ impl Store {
                 limited,
             })
             .collect();
-        self.plan_inputs(inputs, &view.hot, scan, partitions, state)
+        let roots = self.roots(view, &inputs, &scan, state).await?;
+        if roots.is_some() {
+            scan.filter_roots_last();
+        }
+        self.plan_inputs(inputs, &view.hot, &scan, roots.as_ref(), partitions, state)
     }
 
-    /// A plan over given files and hot rows.
+    /// A plan over given files and hot rows. Without `roots` each row has the root it is stored
+    /// under.
     pub(crate) fn plan_inputs(
         &self,
         mut inputs: Vec<Input>,
         hot: &[Arc<HotRows>],
         scan: &Scan<'_>,
+        roots: Option<&Roots>,
         partitions: usize,
         state: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -143,6 +155,7 @@ impl Store {
             reader,
             scan,
             hot,
+            roots,
         };
         let mut plans = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -150,15 +163,6 @@ impl Store {
         }
         union(plans)
     }
-}
-
-/// How many columns are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Detail {
-    /// Those asked for and those needed to merge.
-    Asked,
-    /// Also everything that tells copies apart, so that those dropped can be counted.
-    Ties,
 }
 
 /// A scan, checked.
@@ -176,8 +180,23 @@ pub(crate) struct Scan<'v> {
     /// Columns of the kind's schema.
     pub(crate) wanted: Vec<usize>,
     pub(crate) limits: Option<&'v Offsets>,
-    pub(crate) dropped: Option<Dropped>,
-    pub(crate) level_of_detail: Detail,
+    /// Which copies are dropped, unless `raw`. For good: all columns with ids must be wanted.
+    pub(crate) dropping: Dropping,
+}
+
+impl Scan<'_> {
+    /// Moves filters on roots behind the merge: a row may be stored under another root than its own.
+    fn filter_roots_last(&mut self) {
+        let is_on_root = |part: &Arc<dyn PhysicalExpr>| {
+            let columns = collect_columns(part);
+            let names = [schema::ROOT_KEY, schema::ROOT_KIND];
+            columns.iter().any(|c| names.contains(&c.name()))
+        };
+        let pushed = std::mem::take(&mut self.pushed);
+        let (last, early): (Vec<_>, Vec<_>) = pushed.into_iter().partition(is_on_root);
+        self.pushed = early;
+        self.after.extend(last);
+    }
 }
 
 /// A file to read; `limited`: only up to the view's offsets.
@@ -234,6 +253,7 @@ struct Planner<'s> {
     reader: Arc<CachedParquetFileReaderFactory>,
     scan: &'s Scan<'s>,
     hot: &'s [Arc<HotRows>],
+    roots: Option<&'s Roots>,
 }
 
 /// What a file must be asked for besides its columns.
@@ -243,6 +263,7 @@ struct Ask {
     roots: bool,
     occurred: bool,
     limits: bool,
+    moving: Option<Question>,
 }
 
 impl Planner<'_> {
@@ -252,12 +273,15 @@ impl Planner<'_> {
             .iter()
             .filter(|i| overlap(i.file.contents.root_key, roots))
             .collect();
+        let moves = |input: &&Input| self.roots.is_some_and(|r| r.may_move(&input.file));
+        let sources_of_movers: Vec<&Input> = all.iter().filter(moves).collect();
         let filter = HotFilter {
             kind: scan.kind,
             tenant: scan.tenant.clone(),
             roots,
             occurred: scan.occurred,
             predicate: conjunction_opt(scan.pushed.iter().cloned()),
+            ways: self.roots.map(|roots| Arc::clone(&roots.ways)),
         };
         let hot: Vec<_> = self
             .hot
@@ -266,15 +290,24 @@ impl Planner<'_> {
             .cloned()
             .collect();
         let full = full_schema(scan.kind);
-        let merged = scan.ordered && inputs.len() + usize::from(!hot.is_empty()) > 1;
+        let further = usize::from(!hot.is_empty()) + usize::from(!sources_of_movers.is_empty());
+        let merged = scan.ordered && inputs.len() + further > 1;
         let drop_copies = !scan.raw
             && scan.kind == RowKind::Event
-            && (merged || !hot.is_empty() || inputs.iter().any(|i| !i.file.contents.distinct));
+            && (merged || further > 0 || inputs.iter().any(|i| !i.file.contents.distinct));
         let ties = drop_copies
-            && (scan.level_of_detail == Detail::Ties || arrivals_overlap(&inputs, &hot));
+            && (matches!(scan.dropping, Dropping::ForGood(_))
+                || !sources_of_movers.is_empty()
+                || inputs
+                    .iter()
+                    .any(|i| i.file.contents.holds_copies_in_any_order())
+                || arrivals_overlap(&inputs, &hot));
         let columns = self.columns(&full, merged || drop_copies, ties);
         let read = Arc::new(full.project(&columns).when(DOING)?);
         let mut sources = self.files(&inputs, &columns, roots)?;
+        if let (Some(known), false) = (self.roots, sources_of_movers.is_empty()) {
+            sources.push(self.movers(&sources_of_movers, known, &read, roots)?);
+        }
         if !hot.is_empty() {
             let order = self.ordering(&read)?;
             sources.push(Arc::new(HotExec::new(
@@ -296,7 +329,7 @@ impl Planner<'_> {
             plan = Arc::new(merge.with_round_robin_repartition(false));
         }
         if let (true, Some(keys)) = (drop_copies, KeyColumns::find(&read)) {
-            plan = Arc::new(DropCopiesExec::new(plan, keys, scan.dropped.clone()));
+            plan = Arc::new(DropCopiesExec::new(plan, keys, scan.dropping.clone()));
         }
         self.finish(plan, &read)
     }
@@ -362,6 +395,16 @@ impl Planner<'_> {
         roots: (i64, i64),
     ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
         let asks: Vec<Ask> = inputs.iter().map(|input| self.ask(input, roots)).collect();
+        self.sources(inputs, &asks, columns, roots)
+    }
+
+    fn sources(
+        &self,
+        inputs: &[&Input],
+        asks: &[Ask],
+        columns: &[usize],
+        roots: (i64, i64),
+    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
         let mut plans = Vec::new();
         let mut at = 0;
         while at < inputs.len() {
@@ -373,6 +416,52 @@ impl Planner<'_> {
             at += same;
         }
         Ok(plans)
+    }
+
+    /// The rows of these files whose root is another than the stored one and within `roots`, under
+    /// their root and in order.
+    fn movers(
+        &self,
+        inputs: &[&Input],
+        known: &Roots,
+        read: &SchemaRef,
+        roots: (i64, i64),
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let full = full_schema(RowKind::Event);
+        let mut columns = Vec::with_capacity(read.fields().len() + KINDS + 2);
+        for column in read.fields() {
+            columns.push(column_index(&full, column.name())?);
+        }
+        for name in root_inputs() {
+            let at = column_index(&full, name)?;
+            if !columns.contains(&at) {
+                columns.push(at);
+            }
+        }
+        let arriving = |input: &&Input| Ask {
+            roots: false,
+            moving: Some(Question::MovesInto(roots.0, roots.1)),
+            ..self.ask(input, roots)
+        };
+        let asks: Vec<Ask> = inputs.iter().map(arriving).collect();
+        let plan = union(self.sources(inputs, &asks, &columns, roots)?)?;
+        let source = full.project(&columns).when(DOING)?;
+        let mut shown: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+        for (at, column) in read.fields().iter().enumerate() {
+            let name = column.name().as_str();
+            let value: Arc<dyn PhysicalExpr> = match name {
+                schema::ROOT_KEY => Arc::new(RootExpr::new(Question::Key, &known.ways, &source)?),
+                schema::ROOT_KIND => Arc::new(RootExpr::new(Question::Kind, &known.ways, &source)?),
+                _ => Arc::new(Column::new(name, at)),
+            };
+            shown.push((value, name.to_owned()));
+        }
+        let plan = ProjectionExec::try_new(shown, plan).when(DOING)?;
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(Arc::new(plan)));
+        Ok(match self.ordering(read)? {
+            Some(order) => Arc::new(SortExec::new(order, plan)),
+            None => plan,
+        })
     }
 
     fn ask(&self, input: &Input, roots: (i64, i64)) -> Ask {
@@ -388,6 +477,10 @@ impl Planner<'_> {
             roots: event && !inside(contents.root_key, roots),
             occurred: event && !inside(contents.occurred_at, self.scan.occurred),
             limits: input.limited,
+            moving: self
+                .roots
+                .filter(|known| known.may_move(&input.file))
+                .map(|_| Question::Stays),
         }
     }
 
@@ -420,6 +513,9 @@ impl Planner<'_> {
             filters.push(up_to(&full, self.scan.limits)?);
         }
         filters.extend(self.scan.pushed.iter().cloned());
+        if let (Some(question), Some(known)) = (ask.moving, self.roots) {
+            filters.push(Arc::new(RootExpr::new(question, &known.ways, &full)?));
+        }
         let mut source = ParquetSource::new(Arc::clone(&full))
             .with_parquet_file_reader_factory(Arc::clone(&self.reader) as _)
             .with_metadata_size_hint(FOOTER_HINT)
@@ -433,12 +529,13 @@ impl Planner<'_> {
             .iter()
             .map(|i| FileGroup::new(vec![partitioned(&i.file)]))
             .collect();
-        let order = self.ordering(&full)?.into_iter().collect();
+        let in_order = !matches!(ask.moving, Some(Question::MovesInto(..)));
+        let order = self.ordering(&full)?.filter(|_| in_order);
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(Some(columns.to_vec()))
             .when(DOING)?
-            .with_output_ordering(order)
+            .with_output_ordering(order.into_iter().collect())
             .with_preserve_order(true)
             .build();
         Ok(DataSourceExec::from_data_source(config))

@@ -21,6 +21,7 @@ use crate::position::{Fingerprint, HotSegment, StreamPartition};
 use crate::saved_cache::SavedCache;
 use crate::table::{Change, Table};
 use crate::view::ReadView;
+use crate::ways::IdMemory;
 
 /// One table of events and rejects. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     /// Held by whoever compacts or cleans up.
     pub(crate) maintenance: tokio::sync::Mutex<()>,
     pub(crate) saved: SavedCache,
+    pub(crate) ids: IdMemory,
 }
 
 /// The newest state that this process knows of.
@@ -117,6 +119,7 @@ impl Store {
             committing: tokio::sync::Mutex::new(()),
             maintenance: tokio::sync::Mutex::new(()),
             saved: SavedCache::default(),
+            ids: IdMemory::default(),
             clock,
         };
         let store = Store {
@@ -328,6 +331,7 @@ impl Live {
             later: Vec::new(),
             limits: None,
             token: None,
+            ways: Default::default(),
             clock: Arc::clone(clock),
         }
     }

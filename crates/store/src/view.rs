@@ -11,6 +11,7 @@ use crate::hot::HotRows;
 use crate::position::StreamPartition;
 use crate::table::{Offsets, Table};
 use crate::token::{SnapshotToken, TokenParts};
+use crate::ways::ViewWays;
 
 /// An immutable view of the table. A hot row is in it iff its offset lies beyond the committed
 /// offset of its partition in the same view.
@@ -27,6 +28,7 @@ pub struct ReadView {
     pub(crate) limits: Option<Offsets>,
     /// For views of the past: the token it was asked for by.
     pub(crate) token: Option<SnapshotToken>,
+    pub(crate) ways: ViewWays,
     pub(crate) clock: Clock,
 }
 

@@ -114,6 +114,49 @@ async fn a_long_row_of_copies_across_batches_leaves_one() {
 }
 
 #[tokio::test]
+async fn compaction_leaves_of_a_long_row_of_copies_the_first_for_each_set_of_ids() {
+    let lab = Lab::new().await;
+    let rows = |partition: i64| -> Vec<Row> {
+        let row = |offset: i64| {
+            let (offset, received, event) = copy(offset, 10_000 - offset + partition, "a");
+            // two of three thousand name a session too
+            let event = match offset % 3_000 {
+                0 => event.with(linkfunnel_model::Field::SessionId, "s"),
+                _ => event,
+            };
+            (offset, received, event)
+        };
+        (0..9_000).map(row).collect()
+    };
+    for partition in [1, 0, 2] {
+        let rows = rows(i64::from(partition));
+        commit(&lab.store, vec![segment("s", partition, &rows)]).await;
+    }
+    commit(&lab.store, vec![segment("s", 3, &[copy(0, 99_999, "b")])]).await;
+    let full = CompactOptions {
+        full: true,
+        ..Default::default()
+    };
+    let report = lab.store.compact(full).await.unwrap();
+    assert_eq!((report.rows, report.copies), (27_001, 26_998));
+    let request = ScanRequest {
+        raw: true,
+        ..asked(&["session_id", RECEIVED_AT, OFFSET])
+    };
+    let left = run(&lab.store, &lab.store.view(), request).await;
+    let mut left: Vec<_> = texts(&left, 0)
+        .into_iter()
+        .zip(longs(&left, 1).into_iter().zip(longs(&left, 2)))
+        .map(|(session, (received, offset))| (session, received - START_US, offset))
+        .collect();
+    left.sort();
+    let expected = [("", 1_001, 8_999), ("", 99_999, 0), ("s", 4_000, 6_000)];
+    assert_eq!(left, expected.map(|(s, r, o)| (s.to_owned(), r, o)));
+    let one = expect(&[("a", 1_001, 8_999), ("b", 99_999, 0)]);
+    assert_eq!(survivors(&lab.store, &lab.store.view()).await, one);
+}
+
+#[tokio::test]
 async fn neighbours_that_differ_in_one_part_of_the_key_are_no_copies() {
     let lab = Lab::new().await;
     let rows: Vec<Row> = vec![

@@ -7,6 +7,7 @@ mod compaction;
 mod copying;
 mod delta;
 mod faults;
+mod identity;
 mod lab;
 mod saved;
 mod scans;
