@@ -24,11 +24,12 @@ pub struct ScanRequest {
     pub from_us: Option<i64>,
     /// Events that occurred before (µs since the epoch).
     pub to_us: Option<i64>,
-    /// A filter over [`crate::table_schema`]. Unless `raw`, only on [`crate::SAME_IN_COPIES`].
+    /// A filter over [`crate::table_schema`]. Unless `raw`, only on [`crate::SAME_IN_COPIES`]. On
+    /// those, and of `raw` rows on keys, it runs where rows are read.
     pub predicate: Option<Arc<dyn PhysicalExpr>>,
     /// Output partitions at most: each a range of root keys. 0 counts as 1.
     pub partitions: usize,
-    /// Keep copies.
+    /// Keep copies, and the root that rows are stored under.
     pub raw: bool,
 }
 
@@ -50,9 +51,11 @@ impl Filters {
         };
         for part in request.predicate.iter().flat_map(|p| split_conjunction(p)) {
             let columns = collect_columns(part);
-            let unsafe_column = columns
-                .iter()
-                .find(|c| !schema::SAME_IN_COPIES.contains(&c.name()));
+            let runs_early = |column: &&Column| {
+                schema::SAME_IN_COPIES.contains(&column.name())
+                    || (request.raw && schema::is_key(column.name()))
+            };
+            let unsafe_column = columns.iter().find(|column| !runs_early(column));
             match unsafe_column {
                 None if !columns.is_empty() => filters.pushed.push(Arc::clone(part)),
                 Some(column) if !request.raw => {

@@ -52,6 +52,11 @@ pub const SAME_IN_COPIES: [&str; 7] = [
     "source",
 ];
 
+/// Whether a column holds keys of ids.
+pub(crate) fn is_key(column: &str) -> bool {
+    IdKind::ALL.iter().any(|kind| kind.key_column() == column)
+}
+
 pub(crate) fn dictionary() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
