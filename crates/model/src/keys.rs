@@ -39,6 +39,13 @@ pub fn event_key(event: &Event<'_>, position: u32) -> i64 {
     ])
 }
 
+/// The key of a derived journey (semantics rule 2): hash of its root (and so of the tenant), and of
+/// the category and time (µs since the epoch) of its first event.
+pub fn derived_journey_key(root: i64, category: &str, first_us: i64) -> i64 {
+    let (root, first) = (root.to_le_bytes(), first_us.to_le_bytes());
+    hash(&[b"derived journey", &root, category.as_bytes(), &first])
+}
+
 /// The coarsest id an event names: company, else user, else anonymous visitor, else its coarsest
 /// other id. `None` only for an event without any id, which the decoder refuses.
 pub fn root<'e>(event: &'e Event<'_>) -> Option<(IdKind, &'e str)> {

@@ -41,7 +41,7 @@ pub use json::{
     Defaults, EARLIEST_US, MAX_ATTR_KEY_BYTES, MAX_ATTR_TEXT_BYTES, MAX_ATTRS, MAX_EXPERIMENTS,
     MAX_MESSAGE_BYTES, Refusal, decode,
 };
-pub use keys::{event_key, id_key, root, root_key};
+pub use keys::{derived_journey_key, event_key, id_key, root, root_key};
 pub use observe::can_show;
 pub use question::{
     Attribution, Breakdown, CheckedQuestion, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Include,

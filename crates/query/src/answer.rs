@@ -276,6 +276,9 @@ pub struct Meta {
     pub without_subject: u64,
     /// Subjects that did later steps without ever entering.
     pub without_entry: u64,
+    /// Ids of counted subjects that stand under more than one company: each is as many subjects.
+    #[serde(default)]
+    pub split_ids: u64,
     /// Events that match a step or outcome and were left out because they are not live or not
     /// human.
     pub filtered_by_default: u64,
@@ -311,7 +314,7 @@ pub struct SubjectItem {
     pub id: String,
     /// What the id names: `journey`, `company`, ….
     pub kind: String,
-    /// The company its events name, if any.
+    /// The company it belongs to, named by its events or found through their ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company_id: Option<String>,
     /// Start of its clock, RFC 3339.

@@ -205,6 +205,7 @@ impl Engine {
             elapsed_ms: self.elapsed_ms(run),
             without_subject: 0,
             without_entry: 0,
+            split_ids: 0,
             filtered_by_default: 0,
             warnings,
             query_id: run.query_id.clone(),
@@ -245,6 +246,13 @@ impl Run {
                 "/funnel/hold_constant",
                 inner.to_string(),
             ),
+            DataFusionError::External(inner) => match inner.downcast_ref() {
+                Some(linkfunnel_store::Error::TooManyIds { limit_bytes }) => Error::TooLarge {
+                    limit_bytes: *limit_bytes,
+                    source: Box::new(error),
+                },
+                _ => Error::Run(Box::new(error)),
+            },
             _ => Error::Run(Box::new(error)),
         }
     }

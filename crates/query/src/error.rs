@@ -43,10 +43,10 @@ pub enum Error {
         /// What is missing.
         detail: String,
     },
-    /// The query needs more memory than one query may take (422 `too_large`).
-    #[error("the query needs more memory than the {limit_bytes} bytes one query may take")]
+    /// The query needs more memory than it may take (422 `query_too_large`).
+    #[error("the query needs more memory than the {limit_bytes} bytes it may take")]
     TooLarge {
-        /// The limit per query in bytes.
+        /// The limit in bytes: per query, or of what ids lead to.
         limit_bytes: usize,
         /// What was being allocated.
         #[source]
@@ -60,13 +60,25 @@ pub enum Error {
     },
     /// The store could not be read.
     #[error("the store could not be read")]
-    Store(#[from] linkfunnel_store::Error),
+    Store(#[source] linkfunnel_store::Error),
     /// The engine failed while running a plan.
     #[error("the query failed while running")]
     Run(#[source] Box<DataFusionError>),
     /// A promise between the parts was broken (a bug of ours).
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<linkfunnel_store::Error> for Error {
+    fn from(error: linkfunnel_store::Error) -> Error {
+        match error {
+            linkfunnel_store::Error::TooManyIds { limit_bytes } => Error::TooLarge {
+                limit_bytes,
+                source: Box::new(DataFusionError::External(Box::new(error))),
+            },
+            other => Error::Store(other),
+        }
+    }
 }
 
 impl From<Mistake> for Error {

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
-use linkfunnel_store::{DefinitionName, ScanRequest};
+use linkfunnel_store::{DefinitionName, ROOT_KIND, ScanRequest};
 
 use crate::answer::{FunnelAnswer, Meta, Warning};
 use crate::compare::{Sides, other_question};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
+use crate::membership::{Membership, NeedsMembership};
 use crate::named::Asked;
 use crate::numbers::Outcome;
 use crate::operator::{Collector, FunnelExec};
@@ -49,7 +51,9 @@ impl Engine {
         self.within(self.options().timeout_ms, async {
             let query = executed(&prepared, &run)?;
             let other = other_question(&prepared.question, &prepared.checked);
-            let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
+            let (plan, mut outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
+            let mut meta = self.meta(&run, plan.span.to_us)?;
+            count(&mut meta, &mut outcome);
             let ranked = rank(&plan, outcome.groups, prepared.checked.segments);
             let reporter = Reporter {
                 plan: &plan,
@@ -57,8 +61,6 @@ impl Engine {
                 zone: prepared.checked.span.timezone,
                 times: prepared.checked.times,
             };
-            let mut meta = self.meta(&run, plan.span.to_us)?;
-            count(&mut meta, &outcome.counts);
             warn(&mut meta, &plan, &ranked);
             let compare = match other {
                 None => None,
@@ -98,7 +100,9 @@ impl Engine {
         let Asked { question, run } = self.ask(tenant, question).await?;
         let checked = question.check()?;
         let prepared = self.prepare(&run, tenant, question, checked)?;
-        let (physical, _) = self.physical(&run, tenant, Arc::new(prepared.plan)).await?;
+        let plan = Arc::new(prepared.plan);
+        let membership = Membership::at_first(plan.subject);
+        let (physical, _) = self.physical(&run, tenant, plan, membership).await?;
         Ok(displayable(physical.as_ref()).indent(true).to_string())
     }
 
@@ -128,11 +132,18 @@ impl Engine {
         run: &Run,
         tenant: &str,
         plan: &Plan,
+        membership: &Membership,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut columns = plan.columns();
+        for column in membership.columns().into_iter().chain([ROOT_KIND]) {
+            if columns.iter().all(|other| other != column) {
+                columns.push(column.to_owned());
+            }
+        }
         let request = ScanRequest {
             tenant: Some(tenant.to_owned()),
-            columns: plan.columns(),
-            from_us: Some(plan.span.from_us),
+            columns,
+            from_us: Some(membership.from_us(plan.span.from_us)),
             to_us: Some(plan.last_us().saturating_add(1)),
             predicate: None,
             partitions: self.options().target_partitions.max(1),
@@ -142,14 +153,22 @@ impl Engine {
         Ok(self.store().scan(&run.view, request, &state).await?)
     }
 
+    /// How the events of a question find their journeys, once it is known that they have to.
+    async fn membership(&self, run: &Run) -> Result<Membership> {
+        let state = run.session.state();
+        let ways = self.store().journeys(&run.view, &state).await?;
+        Ok(Membership::Found(ways))
+    }
+
     async fn physical(
         &self,
         run: &Run,
         tenant: &str,
         plan: Arc<Plan>,
+        membership: Membership,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<Collector>)> {
-        let scan = self.scan(run, tenant, &plan).await?;
-        let funnel = FunnelExec::new(scan, plan);
+        let scan = self.scan(run, tenant, &plan, &membership).await?;
+        let funnel = FunnelExec::new(scan, plan, membership);
         let collector = funnel.collector();
         Ok((
             Arc::new(CoalescePartitionsExec::new(Arc::new(funnel))),
@@ -157,7 +176,8 @@ impl Engine {
         ))
     }
 
-    /// Runs a compiled question over all partitions.
+    /// Runs a compiled question over all partitions. It is first run in the hope that events name
+    /// their subject; where that fails it fails early, mostly in the first batch.
     pub(crate) async fn run_plan(
         &self,
         run: &Run,
@@ -165,21 +185,52 @@ impl Engine {
         plan: Plan,
     ) -> Result<(Arc<Plan>, Outcome)> {
         let plan = Arc::new(plan);
-        let (physical, collector) = self.physical(run, tenant, Arc::clone(&plan)).await?;
+        let membership = Membership::at_first(plan.subject);
+        let outcome = match self.run_once(run, tenant, &plan, membership).await? {
+            Some(outcome) => outcome,
+            None => {
+                let membership = self.membership(run).await?;
+                let outcome = self.run_once(run, tenant, &plan, membership).await?;
+                outcome.ok_or_else(|| Error::Internal("journeys are missing".to_owned()))?
+            }
+        };
+        Ok((plan, outcome))
+    }
+
+    /// What came out; `None` when journeys have to be found for it.
+    pub(crate) async fn run_once(
+        &self,
+        run: &Run,
+        tenant: &str,
+        plan: &Arc<Plan>,
+        membership: Membership,
+    ) -> Result<Option<Outcome>> {
+        let plan = Arc::clone(plan);
+        let (physical, collector) = self.physical(run, tenant, plan, membership).await?;
         let read = async {
             let mut progress = execute_stream(physical, run.session.task_ctx())?;
             while progress.try_next().await?.is_some() {}
             Ok(())
         };
-        read.await.map_err(|e| run.error(e))?;
-        let outcome = collector
-            .take()
-            .ok_or_else(|| Error::Internal("the tallies are gone".to_owned()))?;
-        Ok((plan, outcome))
+        match read.await {
+            Err(error) if needs_membership(&error) => return Ok(None),
+            done => done.map_err(|e| run.error(e))?,
+        }
+        let outcome = collector.take();
+        outcome
+            .map(Some)
+            .ok_or_else(|| Error::Internal("the tallies are gone".to_owned()))
     }
 }
 
-pub(crate) fn count(meta: &mut Meta, counts: &crate::numbers::Counts) {
+fn needs_membership(error: &DataFusionError) -> bool {
+    let root = error.find_root();
+    matches!(root, DataFusionError::External(inner) if inner.is::<NeedsMembership>())
+}
+
+pub(crate) fn count(meta: &mut Meta, outcome: &mut Outcome) {
+    meta.split_ids = outcome.split_ids();
+    let counts = &outcome.counts;
     meta.events_scanned = counts.events_scanned;
     meta.without_subject = counts.without_subject;
     meta.without_entry = counts.without_entry;

@@ -58,6 +58,8 @@ pub(crate) struct Outcome {
     pub(crate) total: Numbers,
     pub(crate) groups: HashMap<Vec<Arc<str>>, Numbers>,
     pub(crate) counts: Counts,
+    /// The ids of the subjects counted under a company, once for each company.
+    pub(crate) of_companies: Vec<i64>,
     pub(crate) listing: Listing,
 }
 
@@ -144,8 +146,16 @@ impl Outcome {
             total: Numbers::new(plan),
             groups: HashMap::new(),
             counts: Counts::default(),
+            of_companies: Vec::new(),
             listing: Listing::default(),
         }
+    }
+
+    /// How many ids of counted subjects stand under more than one company.
+    pub(crate) fn split_ids(&mut self) -> u64 {
+        self.of_companies.sort_unstable();
+        let same = self.of_companies.chunk_by(|a, b| a == b);
+        same.filter(|companies| companies.len() > 1).count() as u64
     }
 
     /// Adds what came out of another partition.
@@ -161,6 +171,11 @@ impl Outcome {
         self.counts.without_subject += other.counts.without_subject;
         self.counts.without_entry += other.counts.without_entry;
         self.counts.filtered_by_default += other.counts.filtered_by_default;
+        if self.of_companies.is_empty() {
+            self.of_companies = other.of_companies;
+        } else {
+            self.of_companies.extend(other.of_companies);
+        }
         self.listing.merge(other.listing);
         if self.groups.len() > MAX_SEGMENTS {
             Err(SegmentLimit)

@@ -28,6 +28,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
+use crate::membership::Membership;
 use crate::numbers::Outcome;
 use crate::plan::Plan;
 use crate::shard::Shard;
@@ -85,6 +86,7 @@ impl Collector {
 pub(crate) struct FunnelExec {
     input: Arc<dyn ExecutionPlan>,
     plan: Arc<Plan>,
+    membership: Membership,
     collector: Arc<Collector>,
     metrics: ExecutionPlanMetricsSet,
     properties: Arc<PlanProperties>,
@@ -92,14 +94,19 @@ pub(crate) struct FunnelExec {
 
 impl FunnelExec {
     /// The operator over a scan in table order whose partitions split no root.
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, plan: Arc<Plan>) -> FunnelExec {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        plan: Arc<Plan>,
+        membership: Membership,
+    ) -> FunnelExec {
         let collector = Arc::new(Collector::new(&plan));
-        FunnelExec::over(input, plan, collector)
+        FunnelExec::over(input, plan, membership, collector)
     }
 
     fn over(
         input: Arc<dyn ExecutionPlan>,
         plan: Arc<Plan>,
+        membership: Membership,
         collector: Arc<Collector>,
     ) -> FunnelExec {
         let partitions = input.output_partitioning().partition_count();
@@ -112,6 +119,7 @@ impl FunnelExec {
         FunnelExec {
             input,
             plan,
+            membership,
             collector,
             metrics: ExecutionPlanMetricsSet::new(),
             properties,
@@ -191,6 +199,7 @@ impl ExecutionPlan for FunnelExec {
         Ok(Arc::new(FunnelExec::over(
             input,
             Arc::clone(&self.plan),
+            self.membership.clone(),
             self.collector(),
         )))
     }
@@ -214,8 +223,9 @@ impl ExecutionPlan for FunnelExec {
         let read = MetricBuilder::new(&self.metrics).counter("events", partition);
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (plan, collector) = (Arc::clone(&self.plan), self.collector());
+        let membership = self.membership.clone();
         let work = async move {
-            let mut shard = Shard::new(plan);
+            let mut shard = Shard::new(plan, membership);
             let mut input = input;
             while let Some(batch) = input.next().await {
                 let batch = batch?;

@@ -2,11 +2,15 @@
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use datafusion::error::Result;
-use linkfunnel_model::{Attribution, EventName, Field};
-use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY};
+use linkfunnel_model::vocab::PrivacyBasis;
+use linkfunnel_model::{Attribution, EventName, Field, IdKind, Subject, Ways};
+use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY, ROOT_KIND};
 
-use crate::columns::{ABSENT, Cell, Interner, Source, codes, column, int64s, test, texts, words};
+use crate::columns::{
+    ABSENT, Cell, Interner, Source, Words, codes, column, int64s, test, texts, words,
+};
 use crate::condition::Masks;
+use crate::membership::{self, FINDERS, Member, Membership, NO_HIT};
 use crate::plan::{Plan, default_population};
 
 /// The columns of a batch.
@@ -15,7 +19,11 @@ pub(crate) struct Rows<'b> {
     pub(crate) times: &'b [i64],
     pub(crate) event_keys: &'b [i64],
     seqs: (&'b [i64], &'b dyn Array),
-    subjects: (&'b [i64], &'b dyn Array),
+    /// The ids that tell subjects apart; `None`: the root itself does.
+    subjects: Option<Keys<'b>>,
+    root_kinds: Words<'b>,
+    /// Set when journeys have to be found.
+    journeys: Option<JourneyColumns<'b>>,
     pub(crate) steps: Vec<u64>,
     pub(crate) outcomes: Vec<u32>,
     pub(crate) exclusions: Vec<u32>,
@@ -33,9 +41,49 @@ pub(crate) struct Rows<'b> {
     ids: Option<(&'b StringArray, &'b StringArray)>,
 }
 
+/// A column of keys.
+type Keys<'b> = (&'b [i64], &'b dyn Array);
+
+fn key((values, array): Keys<'_>, row: usize) -> Option<i64> {
+    array.is_valid(row).then(|| values[row])
+}
+
+/// What the journeys of events are found by.
+struct JourneyColumns<'b> {
+    finders: [Keys<'b>; FINDERS.len()],
+    /// Code of the category, [`ABSENT`] when unknown.
+    categories: Vec<u32>,
+    is_exempt: Vec<bool>,
+    is_activity: Vec<bool>,
+}
+
+impl<'b> JourneyColumns<'b> {
+    fn read(batch: &'b RecordBatch, interner: &mut Interner) -> Result<Self> {
+        let [attempt, connection, invite] = FINDERS.map(|kind| int64s(batch, kind.key_column()));
+        let mut categories = codes(batch, &Source::Field(Field::Category), interner)?;
+        let unknown = interner.code(membership::UNKNOWN);
+        for category in &mut categories {
+            if *category == unknown {
+                *category = ABSENT;
+            }
+        }
+        let basis = Source::Field(Field::PrivacyBasis);
+        let exempt = Cell::Text(PrivacyBasis::ExemptAudience.as_str());
+        Ok(JourneyColumns {
+            finders: [attempt?, connection?, invite?],
+            categories,
+            is_exempt: test(batch, &basis, |cell| cell == exempt)?,
+            is_activity: named(batch, |word| {
+                EventName::parse(word).is_some_and(membership::is_activity)
+            })?,
+        })
+    }
+}
+
 impl<'b> Rows<'b> {
     pub(crate) fn read(
         plan: &Plan,
+        membership: &Membership,
         batch: &'b RecordBatch,
         interner: &mut Interner,
     ) -> Result<Rows<'b>> {
@@ -79,7 +127,15 @@ impl<'b> Rows<'b> {
             times: int64s(batch, OCCURRED_AT)?.0,
             event_keys: int64s(batch, EVENT_KEY)?.0,
             seqs: int64s(batch, Field::Seq.column())?,
-            subjects: int64s(batch, plan.id_kind().key_column())?,
+            subjects: match plan.subject {
+                Subject::Company => None,
+                _ => Some(int64s(batch, plan.id_kind().key_column())?),
+            },
+            root_kinds: words(column(batch, ROOT_KIND)?)?,
+            journeys: match membership {
+                Membership::Found(_) => Some(JourneyColumns::read(batch, interner)?),
+                Membership::Named | Membership::Hoped => None,
+            },
             steps: masks.steps,
             outcomes: masks.outcomes,
             exclusions: masks.exclusions,
@@ -97,8 +153,43 @@ impl<'b> Rows<'b> {
         self.population.iter().all(|verdicts| verdicts[row])
     }
 
+    /// The subject an event belongs to by the ids it names, or by its root.
     pub(crate) fn subject(&self, row: usize) -> Option<i64> {
-        self.subjects.1.is_valid(row).then(|| self.subjects.0[row])
+        match self.subjects {
+            Some(subjects) => key(subjects, row),
+            None => self.is_of_company(row).then(|| self.roots[row]),
+        }
+    }
+
+    /// Whether the root of an event is a company, named or found.
+    pub(crate) fn is_of_company(&self, row: usize) -> bool {
+        let kind = self.root_kinds.code(row);
+        kind.and_then(|code| self.root_kinds.text(code)) == Some(IdKind::Company.as_str())
+    }
+
+    /// An event as membership sees it; `None` when it serves nothing there and counts nowhere.
+    pub(crate) fn member(&self, row: usize, ways: &Ways, hit: Option<u32>) -> Option<Member> {
+        let columns = self.journeys.as_ref()?;
+        let named = self.subject(row);
+        let is_activity = columns.is_activity[row];
+        if hit.is_none() && named.is_none() && !is_activity {
+            return None;
+        }
+        let find = |keys: &Keys<'_>| Some(ways.find(key(*keys, row)?)?.key);
+        let found = match named.is_none() && !columns.is_exempt[row] {
+            true => columns.finders.iter().find_map(find),
+            false => None,
+        };
+        Some(Member {
+            at_us: self.times[row],
+            seq: self.seq(row),
+            event_key: self.event_keys[row],
+            named,
+            found,
+            category: columns.categories[row],
+            is_activity,
+            hit: hit.unwrap_or(NO_HIT),
+        })
     }
 
     /// Events without a sequence number come first.
@@ -124,6 +215,23 @@ impl<'b> Rows<'b> {
                     Attribution::Each => self.is_activity(row),
                 }
         })
+    }
+
+    /// Whether an event that takes no step and is no outcome is useful for the first value of some
+    /// dimension alone.
+    pub(crate) fn is_for_first_values(&self, row: usize) -> bool {
+        let other = |(source, attribution): &(usize, Attribution)| {
+            self.values[*source][row] != ABSENT
+                && match attribution {
+                    Attribution::Last => true,
+                    Attribution::Each => self.is_activity(row),
+                    Attribution::Entry | Attribution::First | Attribution::Step(_) => false,
+                }
+        };
+        self.exclusions[row] == 0
+            && !self.is_in_scope(row)
+            && !self.is_reason(row)
+            && !self.dimensions.iter().any(other)
     }
 
     /// Whether it breaks a strict funnel when it stands between two of its steps.
@@ -202,7 +310,7 @@ fn is_reason(event: EventName) -> bool {
 
 /// Whether an event belongs to what a person does on the way (domain.md 3.3: groups Journey and
 /// Attempt), so that its integration counts as chosen; an hourly sync's does not.
-fn is_activity(event: EventName) -> bool {
+pub(crate) fn is_activity(event: EventName) -> bool {
     use EventName as E;
     matches!(
         event,

@@ -3,13 +3,17 @@
 //! Rows of one root are gathered, split into subjects, ordered by (time, seq, event key) and given
 //! to [`crate::judge`]. Only one root's useful rows are held at a time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
+use linkfunnel_model::Subject as SubjectKind;
 
 use crate::columns::Interner;
 use crate::judge::{Hit, Judge, Labels, Subject};
+use crate::loose::{Loose, may_matter};
+use crate::membership::{Journeys, Member, Membership, NO_HIT, NeedsMembership, derived_id};
 use crate::numbers::{Counts, Outcome};
 use crate::plan::Plan;
 use crate::rows::Rows;
@@ -17,40 +21,73 @@ use crate::rows::Rows;
 /// State while a partition is read.
 pub(crate) struct Shard {
     plan: Arc<Plan>,
+    membership: Membership,
     interner: Interner,
-    root: Option<i64>,
+    root: Option<Root>,
     hits: Vec<Hit>,
     values: Vec<u32>,
     ids: Vec<(String, Option<String>)>,
+    /// Where journeys have to be found: the root's events, and what the journeys it names are called.
+    members: Vec<Member>,
+    names: HashMap<i64, String>,
+    journeys: Journeys,
+    /// Where none is hoped to have to be found: the events that would need it.
+    loose: Vec<Loose>,
     judge: Judge,
     counts: Counts,
+    /// The subjects counted that a company's root holds, with every root that they stand under.
+    of_companies: Vec<i64>,
+}
+
+/// Whose rows are being gathered.
+#[derive(Debug, Clone, Copy)]
+struct Root {
+    key: i64,
+    is_company: bool,
 }
 
 impl Shard {
-    pub(crate) fn new(plan: Arc<Plan>) -> Shard {
+    pub(crate) fn new(plan: Arc<Plan>, membership: Membership) -> Shard {
         Shard {
             judge: Judge::new(&plan),
             plan,
+            membership,
             interner: Interner::default(),
             root: None,
             hits: Vec::new(),
             values: Vec::new(),
             ids: Vec::new(),
+            members: Vec::new(),
+            names: HashMap::new(),
+            journeys: Journeys::default(),
+            loose: Vec::new(),
             counts: Counts::default(),
+            of_companies: Vec::new(),
         }
     }
 
     /// Takes the next rows, in table order.
     pub(crate) fn update(&mut self, batch: &RecordBatch) -> Result<()> {
-        let plan = Arc::clone(&self.plan);
-        let rows = Rows::read(&plan, batch, &mut self.interner)?;
+        let (plan, membership) = (Arc::clone(&self.plan), self.membership.clone());
+        let rows = Rows::read(&plan, &membership, batch, &mut self.interner)?;
         self.counts.events_scanned += batch.num_rows() as u64;
         for row in 0..batch.num_rows() {
-            if self.root != Some(rows.roots[row]) {
+            if self.root.is_none_or(|root| root.key != rows.roots[row]) {
                 self.end_root()?;
-                self.root = Some(rows.roots[row]);
+                self.root = Some(Root {
+                    key: rows.roots[row],
+                    is_company: rows.is_of_company(row),
+                });
             }
-            self.take(&plan, &rows, row)?;
+            let hit = self.take(&plan, &rows, row)?;
+            if let Membership::Found(ways) = &membership
+                && rows.times[row] <= plan.last_us()
+                && rows.is_in_population(row)
+                && let Some(member) = rows.member(row, ways, hit)
+            {
+                self.members.push(member);
+                self.learn_name(&rows, row, &member);
+            }
         }
         Ok(())
     }
@@ -74,6 +111,7 @@ impl Shard {
             total,
             groups,
             counts: self.counts,
+            of_companies: self.of_companies,
             listing,
         })
     }
@@ -83,33 +121,55 @@ impl Shard {
         let listed = self.judge.listing.page.len() * 256 + self.ids.capacity() * 96;
         self.hits.capacity() * size_of::<Hit>()
             + self.values.capacity() * size_of::<u32>()
+            + self.members.capacity() * size_of::<Member>()
+            + self.loose.capacity() * size_of::<Loose>()
+            + self.of_companies.capacity() * size_of::<i64>()
             + self.interner.bytes()
             + self.judge.bytes()
             + listed
     }
 
-    fn take(&mut self, plan: &Plan, rows: &Rows<'_>, row: usize) -> Result<()> {
+    /// Keeps an event that some rule can use; which of the hits it is.
+    fn take(&mut self, plan: &Plan, rows: &Rows<'_>, row: usize) -> Result<Option<u32>> {
         let at_us = rows.times[row];
         let (steps, outcomes) = (rows.steps[row], rows.outcomes[row]);
         let matches = steps != 0 || outcomes != 0;
         if at_us < plan.span.from_us || at_us > plan.last_us() || !rows.is_useful(row) {
-            return Ok(());
+            return Ok(None);
         }
         if !rows.is_in_population(row) {
             self.counts.filtered_by_default += u64::from(matches);
-            return Ok(());
+            return Ok(None);
         }
-        let Some(subject) = rows.subject(row) else {
-            self.counts.without_subject += u64::from(matches);
-            return Ok(());
+        let values = index(self.values.len())?;
+        let subject = match (&self.membership, rows.subject(row)) {
+            // decided when all events of the root are there
+            (Membership::Found(_), _) => 0,
+            (_, Some(subject)) => subject,
+            (Membership::Named, None) => {
+                self.counts.without_subject += u64::from(matches);
+                return Ok(None);
+            }
+            (Membership::Hoped, None) if matches => {
+                return Err(DataFusionError::External(Box::new(NeedsMembership)));
+            }
+            (Membership::Hoped, None) => {
+                self.values
+                    .extend(rows.values.iter().map(|codes| codes[row]));
+                self.loose.push(Loose {
+                    at_us,
+                    values,
+                    for_first_values: rows.is_for_first_values(row),
+                });
+                return Ok(None);
+            }
         };
-        let values = u32::try_from(self.values.len()).map_err(|_| too_many())?;
         self.values
             .extend(rows.values.iter().map(|codes| codes[row]));
-        let ids = match rows.ids(row).filter(|_| steps & 1 != 0) {
+        let ids = match rows.ids(row).filter(|_| steps != 0) {
             Some(ids) => {
                 self.ids.push(ids);
-                u32::try_from(self.ids.len() - 1).map_err(|_| too_many())?
+                index(self.ids.len() - 1)?
             }
             None => u32::MAX,
         };
@@ -127,35 +187,95 @@ impl Shard {
             values,
             ids,
         });
-        Ok(())
+        index(self.hits.len() - 1).map(Some)
+    }
+
+    /// Keeps what a journey is called, where subjects are listed.
+    fn learn_name(&mut self, rows: &Rows<'_>, row: usize, member: &Member) {
+        if let Some(journey) = member.named
+            && self.plan.list.is_some()
+            && !self.names.contains_key(&journey)
+            && let Some((name, _)) = rows.ids(row)
+        {
+            self.names.insert(journey, name);
+        }
     }
 
     fn end_root(&mut self) -> Result<()> {
         let Some(root) = self.root else {
             return Ok(());
         };
+        if let Membership::Found(_) = self.membership {
+            self.find_journeys(root);
+        }
         self.hits
             .sort_unstable_by_key(|h| (h.subject, h.at_us, h.seq, h.event_key));
+        if !self.loose.is_empty() && may_matter(&self.plan, &self.hits, &self.loose, &self.values) {
+            return Err(DataFusionError::External(Box::new(NeedsMembership)));
+        }
         let labels = Labels {
             plan: &self.plan,
             interner: &self.interner,
         };
+        let may_be_split = root.is_company && self.plan.subject != SubjectKind::Company;
         for hits in self.hits.chunk_by(|a, b| a.subject == b.subject) {
             let subject = Subject {
-                root,
+                root: root.key,
                 hits,
                 values: &self.values,
                 ids: &self.ids,
             };
+            let counted = |judge: &Judge| judge.total.tally.entered + judge.listing.count;
+            let before = counted(&self.judge);
             self.judge.judge(&self.plan, &subject, &labels)?;
+            if may_be_split && counted(&self.judge) > before {
+                self.of_companies.push(hits[0].subject);
+            }
         }
         self.hits.clear();
         self.values.clear();
         self.ids.clear();
+        self.members.clear();
+        self.names.clear();
+        self.loose.clear();
         Ok(())
+    }
+
+    /// Gives each hit the journey it belongs to, and lets go of those that belong to none.
+    fn find_journeys(&mut self, root: Root) {
+        let (hits, ids, names) = (&mut self.hits, &mut self.ids, &self.names);
+        let mut belongs = vec![false; hits.len()];
+        let interner = &self.interner;
+        let category = |code| interner.text(code).map(AsRef::as_ref);
+        let give = |member: &Member, journey: i64, is_derived: bool| {
+            if member.hit == NO_HIT {
+                return;
+            }
+            let hit = &mut hits[member.hit as usize];
+            hit.subject = journey;
+            belongs[member.hit as usize] = true;
+            if let Some((name, _)) = ids.get_mut(hit.ids as usize) {
+                if is_derived {
+                    *name = derived_id(journey);
+                } else if let Some(known) = names.get(&journey) {
+                    known.clone_into(name);
+                }
+            }
+        };
+        self.journeys
+            .assign(root.key, &mut self.members, &category, give);
+        let mut without = 0;
+        let mut belongs = belongs.into_iter();
+        self.hits.retain(|hit| {
+            let belongs = belongs.next().unwrap_or(false);
+            without += u64::from(!belongs && (hit.steps != 0 || hit.outcomes != 0));
+            belongs
+        });
+        self.counts.without_subject += without;
     }
 }
 
-fn too_many() -> DataFusionError {
-    DataFusionError::ResourcesExhausted("one root has more than 2^32 values".to_owned())
+fn index(at: usize) -> Result<u32> {
+    let too_many = "one root has more than 2^32 values";
+    u32::try_from(at).map_err(|_| DataFusionError::ResourcesExhausted(too_many.to_owned()))
 }

@@ -59,13 +59,15 @@ impl Engine {
                 (span.from_us, span.to_us) = (span.from_us.max(from_us), span.to_us.min(to_us));
             }
             prepared.plan.list = Some(list);
-            let (plan, outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
+            let (plan, mut outcome) = self.run_plan(&run, tenant, prepared.plan).await?;
             let mut meta = self.meta(&run, plan.span.to_us)?;
-            count(&mut meta, &outcome.counts);
+            count(&mut meta, &mut outcome);
             let mut page = outcome.listing.page;
             page.sort_unstable_by_key(|item| item.place);
             let more = page.len() > limit;
             page.truncate(limit);
+            let kind = plan.id_kind();
+            self.fill_names(&run, tenant, kind, &mut page).await?;
             let next_cursor = page.last().filter(|_| more).map(|item| item.place.text());
             let reporter = Reporter {
                 plan: &plan,

@@ -62,8 +62,10 @@ async fn subjects_with_later_steps_only_are_counted_as_without_entry() {
 
 #[tokio::test]
 async fn events_without_the_subjects_id_are_counted_and_never_merged() {
-    let world = World::of("0 - opened company_id=c1 \n 9 - linked company_id=c2 \n 0 j1 opened \n 3 - sync.started company_id=c1").await;
-    let answer = world.ask(json!({})).await;
+    let world = World::of("0 - opened company_id=c1 \n 9 - linked company_id=c2 \n 0 j1 opened attempt_id=a1 \n 3 - sync.started company_id=c1").await;
+    let answer = world
+        .ask(json!({"funnel": short_with(json!({"subject": "attempt"}))}))
+        .await;
     assert_eq!(line(&answer.total), "1 = 0 + 1 + 0, reached 1 0 0");
     assert_eq!(answer.meta.without_subject, 2);
 }

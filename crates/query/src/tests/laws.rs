@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{SECOND, T0, World, content, event, label, question};
 use crate::Group;
 use crate::engine::Run;
+use crate::membership::Membership;
 use crate::numbers::Outcome;
 use crate::plan::Plan;
 use crate::shard::Shard;
@@ -235,9 +236,15 @@ async fn dealt(
     batch_rows: usize,
 ) -> Outcome {
     let (run, plan) = compiled(world, asked).await;
-    let scan = world.engine.scan(&run, "default", &plan).await.unwrap();
+    let scan = world
+        .engine
+        .scan(&run, "default", &plan, &Membership::Hoped)
+        .await
+        .unwrap();
     let whole = collect(scan, run.session.task_ctx()).await.unwrap();
-    let mut workers: Vec<Shard> = (0..shards).map(|_| Shard::new(Arc::clone(&plan))).collect();
+    let mut workers: Vec<Shard> = (0..shards)
+        .map(|_| Shard::new(Arc::clone(&plan), Membership::Hoped))
+        .collect();
     for batch in &whole {
         let roots = crate::columns::int64s(batch, "root_key").unwrap().0;
         let mut start = 0;

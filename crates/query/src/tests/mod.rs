@@ -4,10 +4,13 @@ mod basics;
 mod breakdown;
 mod compare;
 mod delivery;
+mod generated;
+mod keys;
 mod laws;
 mod letters;
 mod limits;
 mod lists;
+mod membership;
 mod named;
 mod results;
 mod sql;
@@ -24,6 +27,7 @@ use linkfunnel_store::{
 };
 use serde_json::json;
 
+use crate::membership::Membership;
 use crate::{Engine, EngineOptions, FunnelAnswer, Group};
 
 /// 2026-09-01T00:00:00Z, the zero of the times in the tests.
@@ -107,7 +111,7 @@ impl World {
         self.publish(0, &events);
     }
 
-    fn publish(&mut self, partition: i32, events: &[Event<'static>]) {
+    fn publish(&mut self, partition: i32, events: &[Event<'_>]) {
         if events.is_empty() {
             return;
         }
@@ -343,6 +347,18 @@ fn length_us(text: &str) -> i64 {
         None => (text, SECOND),
     };
     number.parse::<i64>().unwrap() * unit
+}
+
+/// Whether a question is answered without looking for journeys.
+async fn answers_without_looking(world: &World, fields: serde_json::Value) -> bool {
+    let question = question(fields);
+    let run = world.engine.start(None).await.unwrap();
+    let checked = question.check().unwrap();
+    let prepared = world.engine.prepare(&run, "default", question, checked);
+    let plan = Arc::new(prepared.unwrap().plan);
+    let hoped = Membership::Hoped;
+    let outcome = world.engine.run_once(&run, "default", &plan, hoped);
+    outcome.await.unwrap().is_some()
 }
 
 /// The answer without what may differ between two runs over the same data.

@@ -1,0 +1,63 @@
+//! Events that name no journey, while a question hopes that those that matter all do.
+//!
+//! Such an event that takes a step or is an outcome always matters. Any other can only matter inside
+//! the window of an entry of its root; and one that is useful for nothing but the first value of some
+//! dimension does not where the journey has said that value before. An invitation or a sync without a
+//! journey, beside journeys whose own events say all, changes nothing.
+
+use linkfunnel_funnel::{Entries, Order};
+use linkfunnel_model::Attribution;
+
+use crate::columns::ABSENT;
+use crate::judge::Hit;
+use crate::plan::Plan;
+
+/// A useful event that takes no step, is no outcome and names no journey.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loose {
+    pub(crate) at_us: i64,
+    /// Where its values begin.
+    pub(crate) values: u32,
+    /// Whether it is useful for the first value of some dimension and for nothing else.
+    pub(crate) for_first_values: bool,
+}
+
+/// Whether one of the loose events may change what the journeys of its root count as. `hits`: theirs,
+/// journey by journey in order; `values`: of both.
+pub(crate) fn may_matter(plan: &Plan, hits: &[Hit], loose: &[Loose], values: &[u32]) -> bool {
+    let window_us = plan.rules.window_us();
+    // an entry that begins outside the window may still win
+    let anywhere = plan.rules.entries() == Entries::Best;
+    let begins = |hit: &Hit| match plan.rules.order() {
+        Order::Unordered { .. } => hit.steps != 0,
+        Order::Ordered | Order::Strict => hit.steps & 1 != 0,
+    };
+    hits.chunk_by(|a, b| a.subject == b.subject).any(|journey| {
+        loose.iter().any(|event| {
+            let near = |hit: &&Hit| {
+                let since_us = event.at_us.saturating_sub(hit.at_us);
+                begins(hit) && (anywhere || (0..=window_us).contains(&since_us))
+            };
+            let mut entries = journey.iter().filter(near);
+            if event.for_first_values && !anywhere {
+                entries.any(|entry| tells_first(plan, journey, entry, event, values))
+            } else {
+                entries.next().is_some()
+            }
+        })
+    })
+}
+
+/// Whether an event has a value that the journey has not said between an entry and it.
+fn tells_first(plan: &Plan, journey: &[Hit], entry: &Hit, event: &Loose, values: &[u32]) -> bool {
+    let first = plan
+        .dimensions
+        .iter()
+        .filter(|d| d.attribution == Attribution::First);
+    let value = |at: u32, source: usize| values[at as usize + source];
+    let between = |hit: &&Hit| entry.at_us <= hit.at_us && hit.at_us < event.at_us;
+    first.into_iter().any(|dimension| {
+        let said = |hit: &Hit| value(hit.values, dimension.source) != ABSENT;
+        value(event.values, dimension.source) != ABSENT && !journey.iter().filter(between).any(said)
+    })
+}

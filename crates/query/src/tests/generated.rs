@@ -1,0 +1,192 @@
+//! Generated streams with all their dirt: the answers equal the known truth, also where most events
+//! name neither company nor journey.
+
+use linkfunnel_model::{Defaults, Event, decode};
+use linkfunnel_testkit::generate::{
+    Counts, Delivery, Dirt, FunnelTruth, GenerateConfig, Generator, Ids, TenantTruth, Volume,
+};
+use serde_json::json;
+
+use super::{DAY, World, answers_without_looking, content, question};
+use crate::{FunnelAnswer, Group};
+
+/// Dimensions that truth and answers both know.
+const DIMENSIONS: [&str; 8] = [
+    "category",
+    "surface",
+    "medium",
+    "entry_point",
+    "country",
+    "locale",
+    "device.class",
+    "integration",
+];
+
+fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) {
+    let mut generator = Generator::new(GenerateConfig {
+        seed,
+        ids,
+        days: Some(10.0),
+        volume: Volume::Journeys(journeys),
+        dirt: Dirt::HEAVY,
+        ..GenerateConfig::default()
+    })
+    .unwrap();
+    let deliveries = generator.by_ref().collect();
+    let truth = generator.truth(None).unwrap();
+    (deliveries, truth.tenants["default"].clone())
+}
+
+fn events(deliveries: &[Delivery]) -> Vec<Event<'_>> {
+    let mut events = Vec::new();
+    for delivery in deliveries {
+        let payload = delivery.payload.as_deref().unwrap_or(b"");
+        events.extend(decode(
+            payload,
+            &Defaults::default(),
+            delivery.deliver_at_us,
+        ));
+    }
+    events
+}
+
+/// Numbers that are the same for the same seed.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for i in (1..items.len()).rev() {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        items.swap(i, usize::try_from(state >> 33).unwrap() % (i + 1));
+    }
+}
+
+/// What is compared of a group.
+fn counts(group: &Group) -> Counts {
+    let reached = |of: fn(&crate::StepAnswer) -> u64| group.steps.iter().map(of).collect();
+    Counts {
+        entered: group.entered,
+        converted: group.converted,
+        dropped: group.dropped,
+        open: group.open,
+        reached: reached(|step| step.reached),
+        outcomes: group.outcomes.iter().map(|o| o.count).collect(),
+        matured: linkfunnel_testkit::generate::Matured {
+            entered: group.matured.entered,
+            converted: group.matured.converted,
+            reached: reached(|step| step.matured_reached),
+        },
+    }
+}
+
+fn asked(funnel: &str, by: Option<&str>) -> serde_json::Value {
+    let mut asked = json!({
+        "funnel": funnel,
+        "range": {"from": "2026-09-25", "to": "2026-12-01"},
+        "interval": "day",
+    });
+    if let Some(by) = by {
+        asked["breakdown"] = json!({"by": [by], "limit": 1_000});
+    }
+    asked
+}
+
+fn check(answer: &FunnelAnswer, truth: &FunnelTruth, by: Option<&str>, when: &str) {
+    assert_eq!(counts(&answer.total), truth.total, "{when}");
+    if let Some(without_entry) = truth.without_entry {
+        assert_eq!(answer.meta.without_entry, without_entry, "{when}");
+    }
+    for bucket in answer.trend.iter().filter(|bucket| bucket.entered > 0) {
+        let day = &truth.by_day[&bucket.start[..10]];
+        let told = (bucket.entered, bucket.converted);
+        assert_eq!(
+            told,
+            (day.entered, day.converted),
+            "{when}, {}",
+            bucket.start
+        );
+    }
+    let Some(by) = by else { return };
+    let mut segments = truth.by[by].clone();
+    for group in &answer.groups {
+        let segment = segments.remove(&group.key[by]).unwrap_or_default();
+        assert_eq!(counts(group), segment, "{when}, {by} {}", group.key[by]);
+    }
+    let missing: Vec<_> = segments.iter().filter(|(_, c)| c.entered > 0).collect();
+    assert!(missing.is_empty(), "{when}, {by}: {missing:?}");
+}
+
+async fn ask_all(world: &World, truth: &TenantTruth, when: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    let linking = DIMENSIONS
+        .iter()
+        .map(|by| ("linking", Some(*by), &truth.linking));
+    let first_link = truth.first_link.as_ref().unwrap();
+    for (funnel, by, truth) in linking.chain([("first_link", None, first_link)]) {
+        let fields = question(asked(funnel, by));
+        let answer = world.engine.funnel("default", fields).await.unwrap();
+        let when = format!("{funnel}, {when}");
+        check(&answer, truth, by, &when);
+        assert_eq!(answer.meta.without_subject, 0, "{when}");
+        assert_eq!(answer.meta.split_ids, 0, "{when}");
+        said.push(content(&answer));
+    }
+    said
+}
+
+async fn equals_truth(seed: u64, ids: Ids, journeys: u64) {
+    let (deliveries, truth) = generate(seed, ids, journeys);
+    let mut first: Option<Vec<String>> = None;
+    for arrival in ["as it came", "shuffled"] {
+        let mut events = events(&deliveries);
+        if arrival == "shuffled" {
+            shuffle(&mut events, seed);
+        }
+        let mut world = World::new().await;
+        world.watermark(90 * DAY);
+        for (i, part) in events.chunks(events.len().div_ceil(12)).enumerate() {
+            world.publish(i32::try_from(i % 3).unwrap(), part);
+            if i % 3 == 1 {
+                world.commit().await;
+            }
+            if i == 7 {
+                world.compact().await;
+            }
+        }
+        for stage in ["hot, cold and compacted", "committed", "compacted"] {
+            match stage {
+                "committed" => world.commit().await,
+                "compacted" => world.compact().await,
+                _ => {}
+            }
+            let when = format!("{ids:?}, seed {seed}, {arrival}, {stage}");
+            let said = ask_all(&world, &truth, &when).await;
+            let first = first.get_or_insert_with(|| said.clone());
+            assert_eq!(&said, first, "{when}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_whose_events_name_few_ids_give_exactly_the_true_counts() {
+    equals_truth(1, Ids::Sparse, 900).await;
+    equals_truth(2, Ids::Sparse, 300).await;
+}
+
+#[tokio::test]
+async fn where_all_ids_are_named_no_question_looks_for_any() {
+    let (deliveries, _) = generate(4, Ids::Full, 600);
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, &events(&deliveries));
+    world.commit().await;
+    for by in DIMENSIONS {
+        let fields = asked("linking", Some(by));
+        assert!(answers_without_looking(&world, fields).await, "{by}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_whose_events_name_all_ids_give_exactly_the_true_counts() {
+    equals_truth(3, Ids::Full, 600).await;
+}
