@@ -139,6 +139,8 @@ pub struct Entry<'s> {
     pub reason: Option<usize>,
     /// An excluded event makes that the entry does not count ([`crate::OnExclude::DiscardSubject`]).
     pub discarded: bool,
+    /// That event's row, and which exclusion names it.
+    pub(crate) discarded_by: Option<(usize, usize)>,
     chain: &'s Chain,
 }
 
@@ -172,6 +174,7 @@ impl<'s> Entry<'s> {
             outcome: None,
             reason: None,
             discarded: false,
+            discarded_by: None,
             chain,
         };
         let window = entry.clock.window.clone();
@@ -180,7 +183,8 @@ impl<'s> Entry<'s> {
             entry.outcome = outcome(rules, inside.clone());
             entry.reason = entry.find_reason(inside.clone());
         }
-        entry.discarded = is_discarded(rules, &entry, inside);
+        entry.discarded_by = discarded_by(rules, &entry, inside);
+        entry.discarded = entry.discarded_by.is_some();
         entry
     }
 
@@ -246,16 +250,17 @@ fn outcome<'r>(rules: &Rules, inside: impl Iterator<Item = (usize, &'r Row)>) ->
     (seen != 0).then(|| seen.trailing_zeros() as usize)
 }
 
-fn is_discarded<'r>(
+/// The first event that makes that the entry does not count, and the exclusion that names it.
+fn discarded_by<'r>(
     rules: &Rules,
     entry: &Entry<'_>,
     mut inside: impl Iterator<Item = (usize, &'r Row)>,
-) -> bool {
+) -> Option<(usize, usize)> {
     let spec = rules.spec();
     if spec.on_exclude != OnExclude::DiscardSubject {
-        return false;
+        return None;
     }
-    inside.any(|(_, row)| {
+    inside.find_map(|(place, row)| {
         let named = |(at, exclusion): (usize, &ExclusionRule)| {
             row.exclusions >> at & 1 == 1
                 && entry
@@ -265,6 +270,7 @@ fn is_discarded<'r>(
                     .time_us(exclusion.before)
                     .is_none_or(|us| row.at_us < us)
         };
-        spec.exclusions.iter().enumerate().any(named)
+        let exclusion = spec.exclusions.iter().enumerate().position(named)?;
+        Some((place, exclusion))
     })
 }

@@ -264,7 +264,8 @@ impl Rules {
         Rules::without(self.spec.clone(), unobservable & !1 & !(1 << last))
     }
 
-    fn without(spec: Spec, bypassed: u64) -> Rules {
+    /// Rules of a spec that has been checked, without the steps of a mask.
+    pub(crate) fn without(spec: Spec, bypassed: u64) -> Rules {
         let is = |step: usize, mask: u64| mask >> step & 1 == 1;
         let optional_mask = (0..spec.steps.len())
             .filter(|&step| spec.steps[step].optional && !is(step, bypassed))

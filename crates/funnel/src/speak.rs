@@ -153,27 +153,41 @@ pub(crate) fn find(
     clock_us: i64,
     scratch: &mut Scratch,
 ) -> Result<bool, TooManyHoldings> {
+    let holders = (events, window.clone());
+    find_among(rules, events, holders, window, clock_us, scratch)
+}
+
+/// As [`find`], where the holdings are those of other events (in a range of them): the same with more of what they do.
+pub(crate) fn find_among(
+    rules: &Rules,
+    events: Events<'_>,
+    (holders, among): (Events<'_>, Range<usize>),
+    window: Range<usize>,
+    clock_us: i64,
+    scratch: &mut Scratch,
+) -> Result<bool, TooManyHoldings> {
     if rules.held() == 0 {
         let rows = &events.rows[..window.end];
         find_chain(rules, rows, window.start, clock_us, scratch);
     } else {
+        scratch.holdings.find(rules, holders, among)?;
         under_each_holding(rules, events, window, scratch, |scratch, held| {
             find_chain(rules, held.rows, 0, clock_us, scratch);
-        })?;
+        });
     }
     Ok(scratch.chain.reached != 0)
 }
 
-/// Lets `search` find a chain under each holding of the events in `range`; the best of all is left in the scratch.
+/// Lets `search` find a chain among the events in `range` under each holding that was found; the best of all is left in the
+/// scratch.
 fn under_each_holding(
     rules: &Rules,
     events: Events<'_>,
     range: Range<usize>,
     scratch: &mut Scratch,
     mut search: impl FnMut(&mut Scratch, Events<'_>),
-) -> Result<(), TooManyHoldings> {
+) {
     let mut held = std::mem::take(&mut scratch.held);
-    scratch.holdings.find(rules, events, range.clone())?;
     scratch.best.clear();
     for at in 0..scratch.holdings.list.len() {
         let holding = scratch.holdings.list[at];
@@ -187,7 +201,6 @@ fn under_each_holding(
     }
     std::mem::swap(&mut scratch.chain, &mut scratch.best);
     scratch.held = held;
-    Ok(())
 }
 
 /// Finds the chain among `rows[first..]`, the rows of one window.
@@ -259,9 +272,11 @@ pub(crate) fn search_best(
         find_best(rules, rows, span, scratch);
     } else {
         let from = rows.partition_point(|row| row.at_us < span.from_us);
-        under_each_holding(rules, events, from..rows.len(), scratch, |scratch, held| {
+        let range = from..rows.len();
+        scratch.holdings.find(rules, events, range.clone())?;
+        under_each_holding(rules, events, range, scratch, |scratch, held| {
             find_best(rules, held.rows, span, scratch);
-        })?;
+        });
     }
     if scratch.chain.reached == 0 {
         return Ok(None);

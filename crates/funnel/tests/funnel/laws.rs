@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::oracle::{self, Said};
 
-fn cases(least: u32) -> ProptestConfig {
+pub(crate) fn cases(least: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases.max(least);
     ProptestConfig {
         cases,
@@ -21,7 +21,7 @@ fn cases(least: u32) -> ProptestConfig {
 
 /// Which rules a law is about.
 #[derive(Clone, Copy)]
-struct Kind {
+pub(crate) struct Kind {
     gaps: bool,
     optional: bool,
     exclusions: bool,
@@ -38,7 +38,7 @@ const PINNED: Order = Order::Unordered { first_pinned: true };
 const EVERY: &[Entries] = &[Entries::Cohort, Entries::Best, Entries::All];
 
 /// Steps in order, whatever else.
-const ANY: Kind = Kind {
+pub(crate) const ANY: Kind = Kind {
     gaps: true,
     optional: true,
     exclusions: true,
@@ -48,14 +48,14 @@ const ANY: Kind = Kind {
     entries: EVERY,
 };
 /// Where an earlier step is never worse.
-const PLAIN: Kind = Kind {
+pub(crate) const PLAIN: Kind = Kind {
     gaps: false,
     exclusions: false,
     held: 0,
     orders: &[Order::Ordered],
     ..ANY
 };
-const UNORDERED: Kind = Kind {
+pub(crate) const UNORDERED: Kind = Kind {
     optional: false,
     orders: &[FREE, PINNED],
     ties: &[Ties::AnyOrder],
@@ -85,7 +85,7 @@ fn exclusions(kind: Kind) -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((0..4_usize, 1..5_usize), 0..=most)
 }
 
-fn rules(kind: Kind) -> impl Strategy<Value = Rules> {
+pub(crate) fn rules(kind: Kind) -> impl Strategy<Value = Rules> {
     let middle = prop::collection::vec(step(kind), 0..4);
     let end = step(Kind {
         optional: false,
@@ -156,7 +156,7 @@ fn rows(times: Range<i64>, count: usize) -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-fn few() -> impl Strategy<Value = Vec<Row>> {
+pub(crate) fn few() -> impl Strategy<Value = Vec<Row>> {
     prop_oneof![
         rows(0..5, 8),
         rows(0..20, 8),
@@ -165,17 +165,17 @@ fn few() -> impl Strategy<Value = Vec<Row>> {
 }
 
 /// Values of two held fields for as many rows as there may be; those beyond what is asked for are left out.
-fn held() -> impl Strategy<Value = Vec<u32>> {
+pub(crate) fn held() -> impl Strategy<Value = Vec<u32>> {
     let code = prop_oneof![2 => Just(NO_VALUE), 3 => 0..2_u32];
     prop::collection::vec(code, 2 * 8)
 }
 
-fn events<'a>(rules: &Rules, rows: &'a [Row], held: &'a [u32]) -> Events<'a> {
+pub(crate) fn events<'a>(rules: &Rules, rows: &'a [Row], held: &'a [u32]) -> Events<'a> {
     let held = &held[..rows.len() * rules.held()];
     Events { rows, held }
 }
 
-fn span() -> impl Strategy<Value = Span> {
+pub(crate) fn span() -> impl Strategy<Value = Span> {
     (0..4_i64, 1..20_i64, prop::option::weighted(0.9, -1..30_i64)).prop_map(
         |(from_us, to_us, watermark_us)| Span {
             from_us,

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clickhouse;
+mod explain;
 mod laws;
 mod oracle;
 mod orders;

@@ -87,6 +87,11 @@ pub(crate) fn within(rules: &Rules, given: Events<'_>, span: &Span, clock_us: i6
     under_clock(rules, &events(rules, given), span, clock_us)
 }
 
+fn since_start(events: &[Event], span: &Span) -> Vec<Event> {
+    let is_after = |event: &&Event| event.row.at_us >= span.from_us;
+    events.iter().filter(is_after).cloned().collect()
+}
+
 /// The entry `best` chooses.
 pub(crate) fn best_of(rules: &Rules, given: Events<'_>, span: &Span) -> Option<Said> {
     best(rules, &events(rules, given), span)
@@ -119,9 +124,44 @@ fn in_window(rules: &Rules, events: &[Event], clock_us: i64) -> Vec<Event> {
     events.iter().filter(is_inside).cloned().collect()
 }
 
+/// As [`within`], where what is held is said by the same events with the steps of `holders`.
+pub(crate) fn within_held_by(
+    rules: &Rules,
+    given: Events<'_>,
+    holders: &[Row],
+    span: &Span,
+    clock_us: i64,
+) -> Option<Said> {
+    let held = given.held;
+    let holders = events(
+        rules,
+        Events {
+            rows: holders,
+            held,
+        },
+    );
+    let holders = match rules.entries() {
+        Entries::Best => since_start(&holders, span),
+        _ => in_window(rules, &holders, clock_us),
+    };
+    let holdings = holdings(rules, &holders);
+    under_holdings(rules, &events(rules, given), &holdings, span, clock_us)
+}
+
 fn under_clock(rules: &Rules, events: &[Event], span: &Span, clock_us: i64) -> Option<Said> {
+    let holdings = holdings(rules, &in_window(rules, events, clock_us));
+    under_holdings(rules, events, &holdings, span, clock_us)
+}
+
+fn under_holdings(
+    rules: &Rules,
+    events: &[Event],
+    holdings: &[Vec<u32>],
+    span: &Span,
+    clock_us: i64,
+) -> Option<Said> {
     let inside = in_window(rules, events, clock_us);
-    let times_us = holdings(rules, &inside)
+    let times_us = holdings
         .iter()
         .flat_map(|holding| {
             let held = fitting(&inside, holding);
@@ -139,11 +179,7 @@ fn under_clock(rules: &Rules, events: &[Event], span: &Span, clock_us: i64) -> O
 
 fn best(rules: &Rules, events: &[Event], span: &Span) -> Option<Said> {
     let starts = starts(rules, events, span.from_us, span.to_us);
-    let after: Vec<Event> = events
-        .iter()
-        .filter(|event| event.row.at_us >= span.from_us)
-        .cloned()
-        .collect();
+    let after = since_start(events, span);
     let mut ways: Vec<Times> = Vec::new();
     for holding in holdings(rules, &after) {
         let held = fitting(&after, &holding);

@@ -19,9 +19,9 @@ use linkfunnel_funnel::{
 };
 
 pub(crate) struct Funnel {
-    names: Vec<char>,
+    pub(crate) names: Vec<char>,
     outcomes: String,
-    exclusions: String,
+    pub(crate) exclusions: String,
     scope_all: bool,
     pub(crate) rules: Result<Rules, Error>,
     pub(crate) span: Span,
@@ -205,7 +205,7 @@ pub(crate) fn each_table(text: &str) {
     check(text, by_value);
 }
 
-fn check(table: &str, say: fn(&Funnel, &str) -> Vec<String>) {
+pub(crate) fn check(table: &str, say: fn(&Funnel, &str) -> Vec<String>) {
     let lines: Vec<&str> = table
         .lines()
         .map(str::trim)
