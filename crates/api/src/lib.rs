@@ -14,6 +14,7 @@ mod failure;
 mod formats;
 mod funnel_result;
 mod funnels;
+mod journeys;
 mod keys;
 mod metrics;
 mod openapi;

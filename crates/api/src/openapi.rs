@@ -41,6 +41,7 @@ pub fn openapi_json() -> &'static str {
         crate::funnels::save,
         crate::funnels::delete,
         crate::funnel_result::result,
+        crate::journeys::one,
         crate::success_rates::success_rates,
         crate::sql::sql,
         crate::dead_letters::list,

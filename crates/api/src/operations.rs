@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 17] = [
+const PLACES: [(&str, &str); 18] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -86,6 +86,10 @@ const PLACES: [(&str, &str); 17] = [
     (
         "GET /api/v1/funnels/{id}/result",
         "its numbers, with an ETag",
+    ),
+    (
+        "GET /api/v1/journeys/{id}",
+        "one journey: its events, and why it is where it is",
     ),
     (
         "GET /api/v1/success-rates",

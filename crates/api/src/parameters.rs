@@ -27,7 +27,7 @@ pub(crate) fn range(
 }
 
 fn half_a_range(missing: &'static str) -> Problem {
-    let detail = "give both from and to, or neither (the last 30 days)";
+    let detail = "give both from and to, or neither";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail).at(missing)
 }
 

@@ -17,7 +17,9 @@ use crate::keys::Scope;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
-use crate::{dead_letters, events, funnel_result, funnels, operations, sql, success_rates};
+use crate::{
+    dead_letters, events, funnel_result, funnels, journeys, operations, sql, success_rates,
+};
 
 /// All routes, behind the shell and gzip.
 pub fn router(app: App) -> Router {
@@ -39,6 +41,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/funnels/query", post(funnels::query))
         .route("/api/v1/funnels/subjects", post(funnels::subjects))
         .route("/api/v1/funnels/{id}/result", get(funnel_result::result))
+        .route("/api/v1/journeys/{id}", get(journeys::one))
         .route("/api/v1/success-rates", get(success_rates::success_rates))
         .route("/api/v1/sql", post(sql::sql))
         .route("/api/v1/dead-letters", get(dead_letters::list))

@@ -31,6 +31,14 @@ pub enum Error {
         /// A sentence for a person.
         detail: String,
     },
+    /// What is asked for is not in the view (404).
+    #[error("{detail}")]
+    Unknown {
+        /// Stable word for what is unknown, e.g. `unknown_subject`.
+        code: &'static str,
+        /// A sentence for a person.
+        detail: String,
+    },
     /// The `as_of` token names a view that can no longer be read (410).
     #[error("{detail}")]
     Gone {
@@ -135,6 +143,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Error::Invalid { status, .. } | Error::Funnel { status, .. } => *status,
+            Error::Unknown { .. } => 404,
             Error::Gone { .. } => 410,
             Error::TooLarge { .. } => 422,
             Error::Timeout { .. } | Error::Behind { .. } => 503,
@@ -145,7 +154,9 @@ impl Error {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         match self {
-            Error::Invalid { code, .. } | Error::Funnel { code, .. } => code,
+            Error::Invalid { code, .. }
+            | Error::Funnel { code, .. }
+            | Error::Unknown { code, .. } => code,
             Error::Gone { .. } => "snapshot_gone",
             Error::Behind { .. } => "snapshot_behind",
             Error::TooLarge { .. } => "query_too_large",

@@ -14,6 +14,7 @@ use crate::answer::{FunnelAnswer, Meta, Warning};
 use crate::compare::{Sides, other_question};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
+use crate::gather::Wanted;
 use crate::membership::{Membership, NeedsMembership};
 use crate::named::Asked;
 use crate::numbers::Outcome;
@@ -140,12 +141,13 @@ impl Engine {
                 columns.push(column.to_owned());
             }
         }
+        let wanted = plan.wanted.as_ref().map(Wanted::predicate).transpose();
         let request = ScanRequest {
             tenant: Some(tenant.to_owned()),
             columns,
             from_us: Some(membership.from_us(plan.span.from_us)),
             to_us: Some(plan.last_us().saturating_add(1)),
-            predicate: None,
+            predicate: wanted.map_err(|e| run.error(e))?.flatten(),
             partitions: self.options().target_partitions.max(1),
             raw: false,
         };

@@ -16,6 +16,7 @@ use linkfunnel_model::Attribution;
 
 use crate::choices::{Best, choices, fits};
 use crate::columns::{ABSENT, Interner};
+use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::numbers::{BucketCounts, Numbers, Reason};
 use crate::plan::Plan;
@@ -41,6 +42,8 @@ pub(crate) struct Hit {
     pub(crate) is_reason: bool,
     /// Whether it tells what the subject chose.
     pub(crate) is_choice: bool,
+    /// Whether it is of the population; others are kept only to be shown.
+    pub(crate) is_counted: bool,
 }
 
 /// Codes of a segment as the words shown.
@@ -58,7 +61,7 @@ impl Labels<'_> {
         key.iter().enumerate().map(label).collect()
     }
 
-    fn shared(&self, code: u32) -> Option<Arc<str>> {
+    pub(crate) fn shared(&self, code: u32) -> Option<Arc<str>> {
         self.interner.text(code).cloned()
     }
 
@@ -88,6 +91,8 @@ pub(crate) struct Judge {
     pub(crate) total: Numbers,
     pub(crate) groups: HashMap<Box<[u32]>, Numbers>,
     pub(crate) listing: Listing,
+    /// The subject asked for, under each of its roots.
+    pub(crate) gathered: Vec<Gathered>,
     pub(crate) without_entry: u64,
     /// Dimensions with a value chosen on the way, and their sources.
     chosen: Vec<usize>,
@@ -98,7 +103,7 @@ pub(crate) struct Judge {
     unseen: Vec<Option<u64>>,
     /// The plan's rules without the steps of a mask.
     bypassing: HashMap<u64, Arc<Rules>>,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
     rows: Vec<Row>,
     held: Vec<u32>,
     clocks: Vec<Clock>,
@@ -129,6 +134,7 @@ impl Judge {
             total: Numbers::new(plan),
             groups: HashMap::new(),
             listing: Listing::default(),
+            gathered: Vec::new(),
             without_entry: 0,
             chosen_sources: chosen.iter().map(|d| plan.dimensions[*d].source).collect(),
             chosen,
@@ -153,6 +159,9 @@ impl Judge {
         subject: &Subject<'_>,
         labels: &Labels<'_>,
     ) -> Result<()> {
+        if let Some(wanted) = &plan.wanted {
+            return self.gather(plan, wanted, subject, labels);
+        }
         let (rows, held) = self.load(plan, subject);
         let Some(clock) = first_clock(&plan.rules, &rows, &plan.span) else {
             let did_later_steps = subject
@@ -186,7 +195,7 @@ impl Judge {
     }
 
     /// The events as the matcher reads them.
-    fn load(&mut self, plan: &Plan, subject: &Subject<'_>) -> (Vec<Row>, Vec<u32>) {
+    pub(crate) fn load(&mut self, plan: &Plan, subject: &Subject<'_>) -> (Vec<Row>, Vec<u32>) {
         let (mut rows, mut held) = (
             std::mem::take(&mut self.rows),
             std::mem::take(&mut self.held),
@@ -210,7 +219,7 @@ impl Judge {
 
     /// The rules without the steps that none of the subject's providers can show and none of its events takes; `None` where
     /// that is all of them (semantics rule 12).
-    fn observable(
+    pub(crate) fn observable(
         &mut self,
         plan: &Plan,
         subject: &Subject<'_>,
@@ -471,6 +480,6 @@ const UNKNOWN: &str = "unknown";
 /// Code of those that just never came back.
 const TIMED_OUT: &str = "timed_out";
 
-fn too_many(limit: TooManyHoldings) -> DataFusionError {
+pub(crate) fn too_many(limit: TooManyHoldings) -> DataFusionError {
     DataFusionError::External(Box::new(limit))
 }

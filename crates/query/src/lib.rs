@@ -14,8 +14,12 @@ mod dead_letters;
 mod engine;
 mod error;
 mod funnel;
+mod gather;
+mod journey;
+mod journey_answer;
 mod judge;
 mod list;
+mod lookup;
 mod loose;
 mod membership;
 mod named;
@@ -47,6 +51,12 @@ pub use compare::{Compared, Comparison, Decomposition, DecompositionPart, Differ
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
+pub use journey::{JourneyQuestion, MAX_EVENTS};
+pub use journey_answer::{
+    Because, BlockedBy, EntryAnswer, EventAnswer, EventReason, EventRef, ExplanationAnswer,
+    FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken,
+};
+pub use lookup::MAX_ROOTS;
 pub use operator::{MAX_CHOICES, MAX_SEGMENTS};
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};

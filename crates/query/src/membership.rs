@@ -287,6 +287,13 @@ pub(crate) fn derived_id(journey: i64) -> String {
     format!("derived-{:016x}", journey.cast_unsigned())
 }
 
+/// The key of a derived journey, from how it is shown.
+pub(crate) fn derived_key(id: &str) -> Option<i64> {
+    let digits = id.strip_prefix("derived-").filter(|d| d.len() == 16)?;
+    let key = u64::from_str_radix(digits, 16).ok()?.cast_signed();
+    (derived_id(key) == id).then_some(key)
+}
+
 /// Whether an event is activity, so that it may begin a derived journey (domain.md 3.3: groups
 /// Invitation, Prompt, Journey, Attempt, Human).
 pub(crate) fn is_activity(event: EventName) -> bool {

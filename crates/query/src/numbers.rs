@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use linkfunnel_funnel::{Entry, Rules, State, Tally};
 
+use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
 use crate::plan::Plan;
@@ -61,6 +62,8 @@ pub(crate) struct Outcome {
     /// The ids of the subjects counted under a company, once for each company.
     pub(crate) of_companies: Vec<i64>,
     pub(crate) listing: Listing,
+    /// The subject that is shown, under each of its roots.
+    pub(crate) gathered: Vec<Gathered>,
 }
 
 impl Numbers {
@@ -148,6 +151,7 @@ impl Outcome {
             counts: Counts::default(),
             of_companies: Vec::new(),
             listing: Listing::default(),
+            gathered: Vec::new(),
         }
     }
 
@@ -177,6 +181,7 @@ impl Outcome {
             self.of_companies.extend(other.of_companies);
         }
         self.listing.merge(other.listing);
+        self.gathered.extend(other.gathered);
         if self.groups.len() > MAX_SEGMENTS {
             Err(SegmentLimit)
         } else {

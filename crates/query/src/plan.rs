@@ -15,6 +15,7 @@ use crate::columns::Source;
 use crate::condition::{Check, Matching, compile};
 use crate::engine::Pseudonym;
 use crate::error::{Error, Result};
+use crate::gather::{SHOWN, Wanted};
 use crate::list::ListPlan;
 use crate::trend::{self, Bucket};
 
@@ -95,6 +96,8 @@ pub(crate) struct Plan {
     pub(crate) buckets: Vec<Bucket>,
     /// Set when subjects are listed instead of counted.
     pub(crate) list: Option<ListPlan>,
+    /// Set when one subject is shown instead of counted.
+    pub(crate) wanted: Option<Wanted>,
 }
 
 impl Plan {
@@ -170,7 +173,29 @@ impl Plan {
             edges_us: question.edges_us.clone(),
             buckets,
             list: None,
+            wanted: None,
         })
+    }
+
+    /// Shows the subject with this key under these roots, instead of counting all.
+    pub(crate) fn show(&mut self, key: i64, roots: Vec<i64>) {
+        let mut kept = Sources(std::mem::take(&mut self.sources));
+        let sources = SHOWN.iter().map(|field| kept.field(*field)).collect();
+        self.sources = kept.0;
+        self.wanted = Some(Wanted {
+            key,
+            roots: Some(roots),
+            sources,
+        });
+    }
+
+    /// Looks for the roots that hold the subject with this key.
+    pub(crate) fn look_for(&mut self, key: i64) {
+        self.wanted = Some(Wanted {
+            key,
+            roots: None,
+            sources: Vec::new(),
+        });
     }
 
     /// The last instant an event can have and be used.

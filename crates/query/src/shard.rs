@@ -106,6 +106,7 @@ impl Shard {
             .map(|(k, n)| (labels.of(&k), n))
             .collect();
         let (total, listing) = (self.judge.total, self.judge.listing);
+        let gathered = self.judge.gathered;
         self.counts.without_entry = self.judge.without_entry;
         Ok(Outcome {
             total,
@@ -113,6 +114,7 @@ impl Shard {
             counts: self.counts,
             of_companies: self.of_companies,
             listing,
+            gathered,
         })
     }
 
@@ -134,15 +136,23 @@ impl Shard {
         let at_us = rows.times[row];
         let (steps, outcomes) = (rows.steps[row], rows.outcomes[row]);
         let matches = steps != 0 || outcomes != 0;
-        if at_us < plan.span.from_us || at_us > plan.last_us() || !rows.is_useful(row) {
+        if at_us < plan.span.from_us || at_us > plan.last_us() {
             return Ok(None);
         }
-        if !rows.is_in_population(row) {
+        // A subject that is shown is shown whole.
+        let is_shown = plan.wanted.is_some();
+        if !is_shown && !rows.is_useful(row) {
+            return Ok(None);
+        }
+        let is_counted = rows.is_in_population(row);
+        // What is not counted belongs to the subject that it names, and finds no other.
+        if !is_counted && !(is_shown && rows.subject(row).is_some()) {
             self.counts.filtered_by_default += u64::from(matches);
             return Ok(None);
         }
         let values = index(self.values.len())?;
         let subject = match (&self.membership, rows.subject(row)) {
+            (_, Some(subject)) if !is_counted => subject,
             // decided when all events of the root are there
             (Membership::Found(_), _) => 0,
             (_, Some(subject)) => subject,
@@ -150,7 +160,7 @@ impl Shard {
                 self.counts.without_subject += u64::from(matches);
                 return Ok(None);
             }
-            (Membership::Hoped, None) if matches => {
+            (Membership::Hoped, None) if matches || is_shown => {
                 return Err(DataFusionError::External(Box::new(NeedsMembership)));
             }
             (Membership::Hoped, None) => {
@@ -184,6 +194,7 @@ impl Shard {
             in_scope: rows.is_in_scope(row),
             is_reason: rows.is_reason(row),
             is_choice: steps != 0 || rows.is_activity(row),
+            is_counted,
             values,
             ids,
         });
@@ -244,7 +255,7 @@ impl Shard {
     /// Gives each hit the journey it belongs to, and lets go of those that belong to none.
     fn find_journeys(&mut self, root: Root) {
         let (hits, ids, names) = (&mut self.hits, &mut self.ids, &self.names);
-        let mut belongs = vec![false; hits.len()];
+        let mut belongs: Vec<bool> = hits.iter().map(|hit| !hit.is_counted).collect();
         let interner = &self.interner;
         let category = |code| interner.text(code).map(AsRef::as_ref);
         let give = |member: &Member, journey: i64, is_derived: bool| {

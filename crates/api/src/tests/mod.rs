@@ -1,6 +1,7 @@
 //! The whole door over a real store, engine and local log in a temporary folder.
 
 mod intake;
+mod journeys;
 mod operations;
 mod questions;
 mod refusals;

@@ -29,6 +29,7 @@ async fn without_a_key_or_with_an_unknown_one_every_route_of_data_is_closed() {
         ("GET", "/api/v1/funnels/linking/result"),
         ("PUT", "/api/v1/funnels/my"),
         ("DELETE", "/api/v1/funnels/my"),
+        ("GET", "/api/v1/journeys/j"),
         ("GET", "/api/v1/success-rates"),
         ("POST", "/api/v1/sql"),
         ("GET", "/api/v1/dead-letters"),

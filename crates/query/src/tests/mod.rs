@@ -5,6 +5,7 @@ mod breakdown;
 mod compare;
 mod delivery;
 mod generated;
+mod journey;
 mod keys;
 mod laws;
 mod letters;
