@@ -12,6 +12,7 @@ mod folder;
 mod generate;
 mod grid;
 mod import;
+mod journey;
 mod logs;
 mod out;
 mod produce;
@@ -21,6 +22,7 @@ mod service;
 mod sheet;
 mod signals;
 mod table;
+mod tell;
 mod words;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Query(query::QueryArgs),
+    Journey(journey::JourneyArgs),
     Import(import::ImportArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Generate(generate::GenerateArgs),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Query(args) => args.run(),
+        Command::Journey(args) => args.run(),
         Command::Import(args) => args.run(),
         Command::DeadLetters(args) => args.run(),
         Command::Generate(args) => args.run(),

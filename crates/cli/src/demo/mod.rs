@@ -4,6 +4,7 @@
 //! is what a real installation does. The embedded broker is a new stream each run, so a folder that
 //! is used again keeps every row.
 
+mod example;
 mod history;
 mod live;
 mod status;
@@ -169,7 +170,8 @@ impl DemoArgs {
         let service = Service::start(opened, listener, Some(kafka)).await?;
         let status = Status::new(&service).await?;
         let live = Live::start(&brokers, TOPIC, traffic, service.watcher())?;
-        out::write(&self.block(&service.url, &history));
+        let example = example::example(&service.engine, now_us).await;
+        out::write(&self.block(&service.url, &history, example.as_deref()));
         let watched = self.watch(status, &live, asked_to_end).await;
         live.stop();
         service.stop().await?;
@@ -209,13 +211,16 @@ impl DemoArgs {
     }
 
     /// What is going on and what to try, once everything answers.
-    fn block(&self, url: &str, history: &History) -> String {
+    fn block(&self, url: &str, history: &History, example: Option<&str>) -> String {
         let program = program();
         let ask = if url.ends_with(&format!("//{LISTEN}")) {
             String::new()
         } else {
             format!(" --url {url}")
         };
+        let journey = example.map_or(String::new(), |id| {
+            format!("    {program} journey {id}{ask}\n")
+        });
         format!(
             "  API      {url}/api/v1        metrics  {url}/metrics
   history  {}
@@ -223,7 +228,7 @@ impl DemoArgs {
 
   Try, in another terminal:
     {program} query linking --by category --last 7d{ask}
-    curl -s '{url}/api/v1/success-rates?by=category'
+{journey}    curl -s '{url}/api/v1/success-rates?by=category'
 
 ",
             history.says(),

@@ -81,6 +81,17 @@ fn the_demo_shows_history_then_live_traffic_and_leaves_nothing_behind() {
     ] {
         assert!(table.contains(expected), "{expected}:\n{table}");
     }
+    let paste = demo.line_with(" journey ");
+    let words: Vec<&str> = paste.split_whitespace().skip(1).collect();
+    let journey = run_well(&words);
+    for expected in [
+        words[1],
+        "attempt.opened",
+        "not linked",
+        "reached \"Handed off\"",
+    ] {
+        assert!(journey.contains(expected), "{expected}:\n{journey}");
+    }
     let first = queryable(&demo.line_with("queryable"));
     until("live traffic arrives", || {
         (queryable(&demo.line_with("queryable")) > first).then_some(())
@@ -89,7 +100,6 @@ fn the_demo_shows_history_then_live_traffic_and_leaves_nothing_behind() {
     assert_eq!(demo.wait(), Some(0));
     let said = demo.rest();
     assert!(said.contains("Ended. The temporary folder"), "{said}");
-    assert!(!said.contains("linkfunnel journey"), "{said}");
     assert_eq!(
         fs::read_dir(temporary.path()).unwrap().count(),
         0,
@@ -200,6 +210,21 @@ fn ones_own_event_is_in_the_answer_and_a_copy_changes_nothing() {
         (entered() == Some(1)).then_some(())
     });
 
+    let journey = run_well(&["journey", "journey-e-1", "--url", &url, "--timezone", "UTC"]);
+    assert!(
+        journey.starts_with("journey-e-1 · not linked\n"),
+        "{journey}"
+    );
+    assert!(
+        journey.contains("Not converted yet: reached \"Opened\". Open until "),
+        "{journey}"
+    );
+    let unknown = refused(&["journey", "J-0", "--url", &url]);
+    assert!(
+        unknown.contains("nothing in the view has the journey \"J-0\""),
+        "{unknown}"
+    );
+
     let (_, again) = post(&events, &json!([event]));
     assert_eq!(again["duplicates"], 1, "{again}");
 
@@ -254,6 +279,86 @@ fn what_was_answered_is_there_after_an_orderly_end_and_after_a_kill() {
     until("the killed server's event is back", || {
         (entered() == Some(3)).then_some(())
     });
+}
+
+/// One journey, twenty minutes of it, told as in the README.
+#[test]
+fn one_journey_is_told_by_its_events_and_why_it_is_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (
+        folder.path().join("events.ndjson"),
+        folder.path().join("data"),
+    );
+    let event = |id: &str, name: &str, at: &str, more: Json| {
+        let mut event = json!({"event_id": id, "event": name, "occurred_at": format!("2026-10-01T{at}Z"),
+            "journey_id": "J-1", "company_id": "c-1881", "category": "accounting"});
+        let fields = more.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(fields);
+        format!("{event}\n")
+    };
+    let xero = json!({"integration": {"key": "xero", "name": "Xero"}});
+    let exit =
+        json!({"reason": {"class": "user_choice", "code": "user_cancelled", "vendor_code": "403"}});
+    let opening = json!({"surface": "hosted_page", "medium": "email"});
+    let lines = [
+        event("1", "attempt.opened", "09:02:11.120", opening),
+        event("2", "provider.selected", "09:02:19.700", xero.clone()),
+        event(
+            "3",
+            "handoff.started",
+            "09:02:41.002",
+            json!({"auth": {"method": "oauth_redirect"}}),
+        ),
+        event("4", "attempt.exited", "09:03:40.518", exit),
+        event(
+            "5",
+            "connection.linked",
+            "23:59:00",
+            json!({"environment": "sandbox"}),
+        ),
+    ];
+    fs::write(&file, lines.concat()).unwrap();
+    run_well(&["import", text(&file), "--data", text(&data)]);
+    let ask = |more: &[&str]| {
+        let mut args = vec!["journey", "J-1", "--data", text(&data), "--timezone", "UTC"];
+        args.extend(more);
+        run_well(&args)
+    };
+    let said = ask(&[]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..7],
+        [
+            "J-1 · company c-1881 · accounting · Xero · hosted page by e-mail · not linked",
+            "1 Oct 2026 (UTC)",
+            "09:02:11.120  attempt.opened",
+            "09:02:19.700  provider.selected  xero                                           +8.6 s",
+            "09:02:41.002  handoff.started    oauth_redirect                                  +21 s",
+            "09:03:40.518  attempt.exited     user cancelled (vendor code 403)           +1 min 00 s",
+            "23:59:00.000  connection.linked  not counted: not live or not human      +14 h 55 min",
+        ],
+        "{said}"
+    );
+    assert!(
+        lines[7].contains("reached \"Handed off\"")
+            && said.contains("attempt.exited (user cancelled)"),
+        "{said}"
+    );
+    let answer: Json = serde_json::from_str(&ask(&["--json"])).unwrap();
+    let entry = &answer["subjects"][0]["explanation"]["entries"][0];
+    assert_eq!(entry["step_name"], "Handed off", "{answer}");
+    let company = run_well(&[
+        "journey",
+        "c-1881",
+        "--subject",
+        "company",
+        "--data",
+        text(&data),
+    ]);
+    assert!(
+        company.starts_with("c-1881 · accounting · Xero"),
+        "{company}"
+    );
 }
 
 const CSV: &str = "session,timestamp,type,platform\n\
