@@ -8,6 +8,7 @@ use super::config::{GenerateConfig, Ids};
 use super::dice::DAY;
 use super::effort::EffortTruth;
 use super::fact::{Fact, ids};
+use super::found::company_found;
 use super::funnels::{FUNNELS, Spec, Unit, subjects};
 use super::json;
 use super::naive::Told;
@@ -138,18 +139,21 @@ impl Account {
         if company.denied {
             return;
         }
-        let seen = seen(company, story, facts);
+        let (found, lost) = seen(company, story, facts);
         let tenant = &mut self.tenants[usize::from(company.tenant)];
-        tenant.effort.add_events(&seen);
-        for (spec, book) in FUNNELS.iter().zip(&mut tenant.books) {
-            for subject in subjects(spec.unit, &seen) {
-                let told = book.add(&subject);
-                if let Some(told) = told.filter(|_| spec.id == LINKING) {
-                    tenant.effort.add_journey(&subject, &told);
+        for seen in [&found, &lost] {
+            tenant.effort.add_events(seen);
+            for (spec, book) in FUNNELS.iter().zip(&mut tenant.books) {
+                for subject in subjects(spec.unit, seen) {
+                    let told = book.add(&subject);
+                    if let Some(told) = told.filter(|_| spec.id == LINKING) {
+                        tenant.effort.add_journey(&subject, &told);
+                    }
                 }
             }
         }
         if self.sparse {
+            let seen = [found, lost].concat();
             for journey in subjects(Unit::Journey, &seen) {
                 for named in by_named_ids(&journey) {
                     tenant.by_named_ids.add(&named);
@@ -165,7 +169,7 @@ impl Account {
         }
         let mut tellings: Vec<Telling<'_>> = Vec::new();
         for (story, facts) in stories {
-            tellings.extend(seen(company, story, facts));
+            tellings.extend(seen(company, story, facts).0);
         }
         let tenant = &mut self.tenants[usize::from(company.tenant)];
         let (mut first_link, mut in_one_session): (Option<Told>, Option<Told>) = (None, None);
@@ -210,16 +214,13 @@ impl Account {
             };
             let mut funnels = BTreeMap::new();
             for (spec, book) in FUNNELS.iter().zip(&tenant.books) {
-                // A sparse event that names no company is part of none yet.
-                if spec.unit != Unit::Company || !self.sparse {
-                    funnels.insert(spec.id.to_owned(), book.at(watermark_us)?);
-                }
+                funnels.insert(spec.id.to_owned(), book.at(watermark_us)?);
             }
             let truth = TenantTruth {
                 stored: tenant.stored(),
                 linking: funnels.remove(LINKING)?,
                 linking_by_named_ids: by_named_ids,
-                first_link: funnels.remove(FIRST_LINK),
+                first_link: funnels.remove(FIRST_LINK)?,
                 funnels,
                 effort: tenant.effort.clone(),
             };
@@ -286,17 +287,26 @@ fn spec(id: &str) -> &'static Spec {
         .expect("a funnel of the list")
 }
 
-/// The facts that count by default, in their story.
-fn seen<'a>(company: &'a Company, story: &'a Story, facts: &'a [Fact]) -> Vec<Telling<'a>> {
-    facts
-        .iter()
-        .filter(|fact| left_out(company, story, fact).is_none())
-        .map(|fact| Telling {
+/// The facts that count by default, in their story: those that lead to the company, and those that do not.
+fn seen<'a>(
+    company: &'a Company,
+    story: &'a Story,
+    facts: &'a [Fact],
+) -> (Vec<Telling<'a>>, Vec<Telling<'a>>) {
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
+    for (fact, is_found) in facts.iter().zip(company_found(story, facts)) {
+        let telling = Telling {
             company,
             story,
             fact,
-        })
-        .collect()
+        };
+        match left_out(company, story, fact) {
+            Some(_) => {}
+            None if is_found => found.push(telling),
+            None => lost.push(telling),
+        }
+    }
+    (found, lost)
 }
 
 /// Why the default filters leave an event out.

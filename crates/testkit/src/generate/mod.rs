@@ -23,6 +23,7 @@ mod encode;
 mod error;
 mod fact;
 mod files;
+mod found;
 mod funnels;
 mod journey;
 mod json;

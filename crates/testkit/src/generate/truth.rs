@@ -56,9 +56,9 @@ pub struct TenantTruth {
     /// The same when the root is the coarsest id that an event itself names, and events without a journey id take no part.
     /// Only for sparse ids; with full ids it is the same as `linking`.
     pub linking_by_named_ids: Option<FunnelTruth>,
-    /// Built-in funnel `first_link` by company; only for full ids.
-    pub first_link: Option<FunnelTruth>,
-    /// Every other built-in funnel by its id, with identity found through ids; those that count companies only for full ids.
+    /// Built-in funnel `first_link` by company, named or found through ids.
+    pub first_link: FunnelTruth,
+    /// Every other built-in funnel by its id, with identity found through ids.
     pub funnels: BTreeMap<String, FunnelTruth>,
     /// What linking costs people, with all windows over.
     pub effort: EffortTruth,

@@ -10,8 +10,8 @@ use crate::generate::*;
 fn funnels(tenant: &TenantTruth) -> impl Iterator<Item = &FunnelTruth> {
     [Some(&tenant.linking), tenant.linking_by_named_ids.as_ref()]
         .into_iter()
-        .chain([tenant.first_link.as_ref()])
         .flatten()
+        .chain([&tenant.first_link])
         .chain(tenant.funnels.values())
 }
 
@@ -118,7 +118,7 @@ fn first_link_is_walked_by_companies_and_every_step_loses_some() {
         ..config(10_000)
     });
     let truth = generator.truth(None).unwrap();
-    let first = truth.tenants["default"].first_link.as_ref().unwrap();
+    let first = &truth.tenants["default"].first_link;
     let reached = &first.total.reached;
     let required: Vec<u64> = [0, 1, 3, 4, 5, 7]
         .iter()

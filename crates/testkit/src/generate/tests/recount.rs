@@ -285,10 +285,8 @@ fn check(truth: &FunnelTruth, placed: &Placed<'_>, how: &str) -> usize {
 }
 
 fn funnels(tenant: &TenantTruth) -> Vec<&FunnelTruth> {
-    let first = [Some(&tenant.linking), tenant.first_link.as_ref()];
-    first
+    [&tenant.linking, &tenant.first_link]
         .into_iter()
-        .flatten()
         .chain(tenant.funnels.values())
         .collect()
 }
