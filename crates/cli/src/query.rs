@@ -31,8 +31,9 @@ const DAY_US: i64 = 86_400_000_000;
   linkfunnel query linking --last 7d --compare previous --why
   linkfunnel query my_funnel.json --by attrs.platform --from 2026-10-01 --to 2026-11-01
 
-FUNNEL is a built-in funnel (linking, linking_7d, linking_from_choice, first_link), one that was saved
-(PUT /api/v1/funnels/ID), or a JSON file with a definition as in schemas/funnel.schema.json. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
+FUNNEL is a built-in funnel (linking, first_link, invitation, pay_by_link, activation, application, assisted_call
+and more: GET /api/v1/funnels), one that was saved (PUT /api/v1/funnels/ID), or a JSON file with a definition as in
+schemas/funnel.schema.json. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
 pub(crate) struct QueryArgs {
     /// A built-in or saved funnel, or a JSON file with a definition
     funnel: String,

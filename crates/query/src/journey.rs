@@ -6,7 +6,7 @@
 use linkfunnel_funnel::{Block, Explained, State, Why};
 use linkfunnel_model::{
     EARLIEST_US, Field, FunnelDefinition, FunnelQuestion, FunnelRef, Include, Range, Subject,
-    id_key, instant_text,
+    instant_text,
 };
 
 use crate::engine::{Engine, ms};

@@ -104,6 +104,7 @@ fn answer(groups: Vec<Group>) -> FunnelAnswer {
             events_scanned: 1,
             elapsed_ms: 1.0,
             without_subject: 0,
+            split_ids: 0,
             without_entry: 1,
             filtered_by_default: 1_204,
             warnings: vec![Warning {
