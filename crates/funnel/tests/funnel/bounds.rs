@@ -129,10 +129,8 @@ fn a_million_instants_that_never_convert_are_matched() {
 fn a_million_entries_each_blocked_are_matched() {
     let turn = [any(0, 1), any(0, 0), any(0, 2)];
     let rows: Vec<Row> = (0..1_000_000_i64)
-        .map(|at_us| Row {
-            at_us,
-            ..turn[at_us as usize % 3]
-        })
+        .zip(turn.iter().cycle())
+        .map(|(at_us, row)| Row { at_us, ..*row })
         .collect();
     for (name, spec) in kinds() {
         assert_eq!(state(&spec, &rows), State::Open, "{name}");
@@ -143,8 +141,8 @@ fn a_million_entries_each_blocked_are_matched() {
 fn more_values_held_than_the_limit_are_an_error_and_as_many_are_not() {
     let held = |count: usize| -> Result<State, TooManyHoldings> {
         let rules = Rules::new(Spec { held: 1, ..spec() }).unwrap();
-        let rows: Vec<Row> = (0..count).map(|i| any(i as i64, 1)).collect();
-        let codes: Vec<u32> = (0..count as u32).collect();
+        let rows: Vec<Row> = (0..).take(count).map(|at_us| any(at_us, 1)).collect();
+        let codes: Vec<u32> = (0..).take(count).collect();
         let events = linkfunnel_funnel::Events {
             rows: &rows,
             held: &codes,

@@ -399,8 +399,7 @@ fn most_served(
         true => None,
         false => most_served(events, step + 1, steps, used, pinned_us),
     };
-    for event in 0..events.len() {
-        let row = events[event].row;
+    for (event, row) in events.iter().map(|event| event.row).enumerate() {
         let takes = row.steps >> step & 1 == 1 && (!must || Some(row.at_us) == pinned_us);
         if takes && !used.contains(&event) {
             used.push(event);

@@ -121,7 +121,7 @@ async fn ask_all(world: &World, truth: &TenantTruth, when: &str) -> Vec<String> 
     let linking = DIMENSIONS
         .iter()
         .map(|by| ("linking", Some(*by), &truth.linking));
-    let first_link = truth.first_link.as_ref().unwrap();
+    let first_link = &truth.first_link;
     for (funnel, by, truth) in linking.chain([("first_link", None, first_link)]) {
         let fields = question(asked(funnel, by));
         let answer = world.engine.funnel("default", fields).await.unwrap();
