@@ -145,7 +145,7 @@ impl Engine {
         let request = ScanRequest {
             tenant: Some(tenant.to_owned()),
             columns,
-            from_us: Some(membership.from_us(plan.span.from_us)),
+            from_us: Some(membership.earliest_us(plan.span.from_us)),
             to_us: Some(plan.last_us().saturating_add(1)),
             predicate: wanted.map_err(|e| run.error(e))?.flatten(),
             partitions: self.options().target_partitions.max(1),

@@ -55,7 +55,7 @@ impl Membership {
     }
 
     /// The earliest instant (µs) to be read for a range that begins at `from_us`.
-    pub(crate) fn from_us(&self, from_us: i64) -> i64 {
+    pub(crate) fn earliest_us(&self, from_us: i64) -> i64 {
         match self {
             Membership::Found(_) => from_us.saturating_sub(DAY_US),
             Membership::Named | Membership::Hoped => from_us,

@@ -146,7 +146,7 @@ impl Shard {
         }
         let is_counted = rows.is_in_population(row);
         // What is not counted belongs to the subject that it names, and finds no other.
-        if !is_counted && !(is_shown && rows.subject(row).is_some()) {
+        if !(is_counted || is_shown && rows.subject(row).is_some()) {
             self.counts.filtered_by_default += u64::from(matches);
             return Ok(None);
         }

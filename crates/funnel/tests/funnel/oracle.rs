@@ -349,9 +349,9 @@ fn with_optional(rules: &Rules, events: &[Event], chain: &[usize]) -> Vec<Times>
             next.push((used.clone(), with(None)));
             let after_us = chain.get(level - 1).map(|&event| at_us(event));
             let before_us = chain.get(level).map_or(i64::MAX, |&event| at_us(event));
-            for event in 0..events.len() {
+            for (event, candidate) in events.iter().enumerate() {
                 let time = at_us(event);
-                let fits = events[event].row.steps >> step & 1 == 1
+                let fits = candidate.row.steps >> step & 1 == 1
                     && after_us.is_some_and(|after_us| after_us <= time && time <= before_us);
                 if fits && !used.contains(&event) {
                     next.push(([&used[..], &[event]].concat(), with(Some(time))));

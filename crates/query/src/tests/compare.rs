@@ -188,7 +188,8 @@ proptest! {
 #[tokio::test]
 async fn the_other_side_is_what_asking_of_its_range_answers() {
     let journeys: Vec<Journey> = (0..40)
-        .map(|i| (i / 2, (i % 3) as usize, i % 5 < 2))
+        .zip((0..3).cycle())
+        .map(|(i, category)| (i / 2, category, i % 5 < 2))
         .collect();
     let world = world(&journeys, 40).await;
     let answer = world.ask(by_category(20)).await;

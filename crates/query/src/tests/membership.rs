@@ -172,7 +172,7 @@ fn journeys(all: &[Told], own: &[&Told]) -> Vec<Option<Journey>> {
             let own = own[e].known();
             own.is_none() || known.is_empty() || known.contains(&own.unwrap())
         };
-        let latest = (0..own.len()).filter(names).filter(fits).next_back();
+        let latest = (0..own.len()).filter(names).rfind(fits);
         latest.and_then(|x| ids[x])
     };
     let mut journeys: Vec<Option<Journey>> = (0..own.len())
@@ -222,7 +222,7 @@ fn journeys(all: &[Told], own: &[&Told]) -> Vec<Option<Journey>> {
                 let (mine, its) = (own[e].known(), so_far(*run));
                 near(own[*x], own[e]) && (mine.is_none() || its.is_none() || mine == its)
             };
-            let latest = derived.iter().filter(fits).next_back();
+            let latest = derived.iter().rfind(fits);
             journeys[e] = latest.map(|(_, run)| Journey::Derived(*run));
         }
     }

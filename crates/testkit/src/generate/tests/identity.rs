@@ -131,7 +131,8 @@ fn journeys(events: &[Event<'_>], roots: &[String]) -> Vec<Option<String>> {
             id(event, IdKind::Journey).or_else(|| ids.find_map(|id| led.get(&id).cloned()))
         })
         .collect();
-    let mut explicit: HashMap<&str, Vec<(i64, &str, Option<&str>)>> = HashMap::new();
+    type Told<'e> = Vec<(i64, &'e str, Option<&'e str>)>;
+    let mut explicit: HashMap<&str, Told<'_>> = HashMap::new();
     for ((event, journey), root) in events.iter().zip(&by_ids).zip(roots) {
         if let Some(journey) = journey {
             let category = event.text(Field::Category);
