@@ -365,7 +365,7 @@ mod tests {
     fn why_an_entry_is_where_it_is_is_a_sentence() {
         assert_eq!(
             sentences(|_| ()),
-            "Dropped: reached \"Opened\", and nothing for \"Linked\" came before 2 Oct 09:00:00, when its 24 h were over."
+            "Dropped: reached \"Opened\", and nothing for \"Linked\" came before 09:00:00, when its 24 h were over."
         );
         let open = sentences(|entry| {
             entry.state = "open".into();

@@ -71,8 +71,10 @@ async fn the_index_lists_urls_that_exist() {
         let reply = world
             .send(World::json(method, &path.replace("{id}", "linking")), "")
             .await;
+        // An id that nobody has sent is unknown where the route is known.
+        let is_unknown_id = reply.status == 404 && reply.json()["code"] == "unknown_subject";
         assert!(
-            !matches!(reply.status, 404 | 405),
+            is_unknown_id || !matches!(reply.status, 404 | 405),
             "{line}: {}",
             reply.status
         );

@@ -29,8 +29,9 @@ const NAP: Duration = Duration::from_millis(20);
 const WARM_UP_US: i64 = 120 * SECOND_US;
 /// Events a second up to which the whole warm-up is made; above it is shorter.
 const WARM_RATE: f64 = 500.0;
-/// After the warm-up a stream has little more than half its lasting rate (measured): longer journeys come later.
-const YOUNG: f64 = 1.8;
+/// After the warm-up a stream has two fifths of its lasting rate (measured): longer journeys, invitations and payments come
+/// later.
+const YOUNG: f64 = 2.4;
 
 /// Traffic that goes on from a moment: what was delivered before it, then the rest.
 pub(crate) struct Traffic {
