@@ -6,10 +6,10 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use linkfunnel_model::{Mistake, NOT_JSON, data_mistake, pointer_of, read_strictly};
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
-use crate::problem::{Answer, Problem, pointer_segment};
+use crate::problem::{Answer, Problem};
 
 /// A JSON body that is exactly a `T`.
 pub(crate) struct StrictJson<T>(pub(crate) T);
@@ -90,36 +90,21 @@ pub(crate) fn unsupported_media_type(taken: &'static str) -> Problem {
     .with_header(header::ACCEPT, taken)
 }
 
-/// Parses one document, and nothing after it.
+/// Parses one document, and nothing after it. Syntax is 400, a well-formed document that says something
+/// wrong is 422.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer_of(error.path());
-        json_problem(error.inner(), pointer)
-    })?;
-    reader.end().map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "not_json",
-            format!("one JSON document is expected: {error}"),
-        )
-    })?;
-    Ok(value)
+    read_strictly(bytes).map_err(|mistake| {
+        if NOT_JSON.contains(&mistake.code) {
+            Problem::new(StatusCode::BAD_REQUEST, mistake.code, mistake.detail)
+        } else {
+            said_wrong(mistake)
+        }
+    })
 }
 
-/// Syntax is 400 (`not_json`), a well-formed document that says something wrong is 422.
-fn json_problem(error: &serde_json::Error, pointer: String) -> Problem {
-    let said = error.to_string();
-    if !error.is_data() {
-        let code = if error.is_eof() && error.column() == 0 {
-            "empty"
-        } else {
-            "not_json"
-        };
-        return Problem::new(StatusCode::BAD_REQUEST, code, format!("not JSON: {said}"));
-    }
-    let said = said.split(" at line ").next().unwrap_or_default();
-    data_problem(said, pointer)
+fn said_wrong(mistake: Mistake) -> Problem {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, mistake.code, mistake.detail).at(mistake.pointer)
 }
 
 fn query_problem(rejection: &QueryRejection) -> Problem {
@@ -127,7 +112,8 @@ fn query_problem(rejection: &QueryRejection) -> Problem {
     while let Some(error) = source {
         type Inner = serde_path_to_error::Error<serde::de::value::Error>;
         if let Some(error) = error.downcast_ref::<Inner>() {
-            return data_problem(&error.inner().to_string(), pointer_of(error.path()));
+            let said = error.inner().to_string();
+            return said_wrong(data_mistake(&said, pointer_of(error.path())));
         }
         source = error.source();
     }
@@ -136,38 +122,6 @@ fn query_problem(rejection: &QueryRejection) -> Problem {
         "bad_query_string",
         "the query string cannot be read",
     )
-}
-
-/// Turns serde's sentence into a code and completes the pointer with the field that is missing.
-fn data_problem(said: &str, mut pointer: String) -> Problem {
-    const CODES: [(&str, &str); 5] = [
-        ("unknown field", "unknown_field"),
-        ("unknown variant", "unknown_value"),
-        ("missing field", "missing_field"),
-        ("duplicate field", "duplicate_field"),
-        ("invalid type", "wrong_type"),
-    ];
-    let code = CODES.iter().find(|(start, _)| said.starts_with(start));
-    let code = code.map_or("invalid_value", |(_, code)| code);
-    let named = said.split('`').nth(1).unwrap_or_default();
-    let last = format!("/{}", pointer_segment(named));
-    let names_a_field = matches!(code, "missing_field" | "unknown_field" | "duplicate_field");
-    if names_a_field && !named.is_empty() && !pointer.ends_with(&last) {
-        pointer.push_str(&last);
-    }
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, said).at(pointer)
-}
-
-fn pointer_of(path: &Path) -> String {
-    let mut pointer = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", pointer_segment(key))),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
 }
 
 #[cfg(test)]

@@ -181,11 +181,6 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
 }
 
-/// Escapes one JSON pointer segment (RFC 6901).
-pub(crate) fn pointer_segment(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,10 +190,5 @@ mod tests {
         let problem = Problem::of_bare(StatusCode::BAD_GATEWAY, "/x");
         assert_eq!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(problem.code(), "internal");
-    }
-
-    #[test]
-    fn pointer_segments_escape_tilde_and_slash() {
-        assert_eq!(pointer_segment("a/b~c"), "a~1b~0c");
     }
 }

@@ -18,6 +18,7 @@ mod question;
 mod redact;
 mod saved;
 mod schema;
+mod strict;
 mod window;
 
 pub mod vocab;
@@ -53,6 +54,7 @@ pub use saved::{
     FUNNEL_ID_RULE, FunnelContent, FunnelId, MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_ID, MAX_FUNNEL_NAME,
 };
 pub use schema::{event_schema, funnel_schema};
+pub use strict::{NOT_JSON, data_mistake, pointer_of, pointer_segment, read_strictly};
 pub use vocab::EventName;
 pub use window::{Length, MAX_LENGTH_US};
 

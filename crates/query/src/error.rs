@@ -1,7 +1,7 @@
 //! What can go wrong with a question, in words that a client can act on.
 
 use datafusion::error::DataFusionError;
-use linkfunnel_model::Mistake;
+use linkfunnel_model::{Mistake, NOT_JSON};
 
 /// Why a question was not answered. `code` and `pointer` are stable: clients branch on them.
 #[derive(Debug, thiserror::Error)]
@@ -90,14 +90,15 @@ impl From<linkfunnel_store::Error> for Error {
 }
 
 impl From<Mistake> for Error {
-    /// Syntax of times and zones is 400; the rest can be read and is 422.
+    /// Syntax of times, zones and JSON is 400; the rest can be read and is 422.
     fn from(mistake: Mistake) -> Error {
         let Mistake {
             code,
             pointer,
             detail,
         } = mistake;
-        let status = if matches!(code, "bad_time" | "unknown_timezone") {
+        let status = if matches!(code, "bad_time" | "unknown_timezone") || NOT_JSON.contains(&code)
+        {
             400
         } else {
             422
