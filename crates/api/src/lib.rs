@@ -17,6 +17,7 @@ mod funnels;
 mod journeys;
 mod keys;
 mod metrics;
+mod never_succeeded;
 mod openapi;
 mod operations;
 mod parameters;
@@ -25,6 +26,7 @@ mod router;
 mod shell;
 mod sql;
 mod success_rates;
+mod surfaces;
 #[cfg(test)]
 mod tests;
 

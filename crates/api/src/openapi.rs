@@ -43,6 +43,8 @@ pub fn openapi_json() -> &'static str {
         crate::funnel_result::result,
         crate::journeys::one,
         crate::success_rates::success_rates,
+        crate::surfaces::surfaces,
+        crate::never_succeeded::never_succeeded,
         crate::sql::sql,
         crate::dead_letters::list,
         crate::dead_letters::replay,

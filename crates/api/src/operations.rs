@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 18] = [
+const PLACES: [(&str, &str); 20] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -96,8 +96,16 @@ const PLACES: [(&str, &str); 18] = [
         "linked ÷ started by any dimension, over time",
     ),
     (
+        "GET /api/v1/success-rates/surfaces",
+        "embedding against sending a link",
+    ),
+    (
+        "GET /api/v1/success-rates/never-succeeded",
+        "what many chose and nobody linked with",
+    ),
+    (
         "POST /api/v1/sql",
-        "read-only SQL over the views events, events_raw, …",
+        "read-only SQL over the views events, journeys, … and funnel('{…}')",
     ),
     (
         "GET /api/v1/dead-letters",

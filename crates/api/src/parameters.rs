@@ -1,8 +1,11 @@
 //! A question in a query string: its range, its dimensions, its conditions, and where in the query
 //! string a mistake in them stands.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
-use linkfunnel_model::{Condition, Range};
+use linkfunnel_model::{Attribution, Condition, Range};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as WordError, StrDeserializer};
 
@@ -51,6 +54,31 @@ pub(crate) fn known_words<T: DeserializeOwned>(list: Option<&str>, at: &str) -> 
     words(list).into_iter().map(read).collect()
 }
 
+/// `DIMENSION:HOW` separated by commas, each dimension one of `by`.
+pub(crate) fn attributions(
+    list: Option<&str>,
+    by: &[String],
+) -> Answer<BTreeMap<String, Attribution>> {
+    let refused = |code: &'static str, detail: String| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at("/attribution")
+    };
+    let mut found = BTreeMap::new();
+    for item in words(list) {
+        let how = |name: &String| item.strip_prefix(name.as_str())?.strip_prefix(':');
+        let Some((name, how)) = by.iter().find_map(|name| Some((name, how(name)?))) else {
+            let detail = format!("{item:?} is no DIMENSION:HOW with a dimension of `by`");
+            return Err(refused("not_a_dimension", detail));
+        };
+        let how = Attribution::deserialize(StrDeserializer::<WordError>::new(how))
+            .map_err(|error| refused("unknown_value", error.to_string()))?;
+        if found.insert(name.clone(), how).is_some() {
+            let detail = format!("{name} is attributed twice");
+            return Err(refused("duplicate_field", detail));
+        }
+    }
+    Ok(found)
+}
+
 /// Conditions as JSON.
 pub(crate) fn filters(json: Option<&str>) -> Answer<Vec<Condition>> {
     match json {
@@ -61,6 +89,12 @@ pub(crate) fn filters(json: Option<&str>) -> Answer<Vec<Condition>> {
 
 /// The engine's pointers, where they stand in the query string.
 pub(crate) fn as_parameters(problem: Problem) -> Problem {
+    if problem
+        .pointer()
+        .is_some_and(|at| at.starts_with("/attribution/"))
+    {
+        return problem.at("/attribution");
+    }
     let parameter = problem
         .pointer()
         .and_then(|at| at.strip_prefix("/range"))
@@ -108,6 +142,34 @@ mod tests {
             refused(unknown),
             ("unknown_value".into(), "/include".into())
         );
+    }
+
+    #[test]
+    fn attributions_name_a_dimension_of_by_and_how() {
+        let by = ["category", "attrs.a:b", "integration"].map(str::to_owned);
+        let read = |list| attributions(Some(list), &by);
+        let found = read("category:last, attrs.a:b:entry,integration:step:2").unwrap();
+        let found: Vec<String> = found
+            .iter()
+            .map(|(name, how)| format!("{name}={how}"))
+            .collect();
+        assert_eq!(
+            found,
+            ["attrs.a:b=entry", "category=last", "integration=step:2"]
+        );
+        for (list, code) in [
+            ("surface:last", "not_a_dimension"),
+            ("category", "not_a_dimension"),
+            ("category:middle", "unknown_value"),
+            ("category:step:0", "unknown_value"),
+            ("category:last,category:first", "duplicate_field"),
+        ] {
+            assert_eq!(
+                refused(read(list)),
+                (code.into(), "/attribution".into()),
+                "{list}"
+            );
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
 use crate::{
-    dead_letters, events, funnel_result, funnels, journeys, operations, sql, success_rates,
+    dead_letters, events, funnel_result, funnels, journeys, never_succeeded, operations, sql,
+    success_rates, surfaces,
 };
 
 /// All routes, behind the shell and gzip.
@@ -43,6 +44,11 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/funnels/{id}/result", get(funnel_result::result))
         .route("/api/v1/journeys/{id}", get(journeys::one))
         .route("/api/v1/success-rates", get(success_rates::success_rates))
+        .route("/api/v1/success-rates/surfaces", get(surfaces::surfaces))
+        .route(
+            "/api/v1/success-rates/never-succeeded",
+            get(never_succeeded::never_succeeded),
+        )
         .route("/api/v1/sql", post(sql::sql))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route_layer(from_fn(move |request, next| {

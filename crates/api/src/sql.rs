@@ -58,7 +58,8 @@ pub(crate) struct SqlMeta {
     query_id: String,
 }
 
-/// Ask in SQL: one SELECT over events, events_raw, rejects, ingest_offsets and removed_rows.
+/// Ask in SQL: one SELECT over events, events_raw, journeys, attempts, funnel_steps_daily, rejects,
+/// ingest_offsets, removed_rows and the table function funnel.
 ///
 /// The answer is JSON, NDJSON, CSV (safe to open in a spreadsheet) or an Arrow stream, by Accept.
 #[utoipa::path(post, path = "/api/v1/sql", tag = "questions", request_body = SqlQuestion, responses(

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::body::StrictQuery;
 use crate::failure;
 use crate::openapi::Refused;
-use crate::parameters::{as_parameters, filters, range, words};
+use crate::parameters::{as_parameters, attributions, filters, range, words};
 use crate::problem::{Answer, ProblemBody};
 
 /// What is asked.
@@ -19,11 +19,19 @@ use crate::problem::{Answer, ProblemBody};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
-    /// Dimensions, comma-separated (`category`, `integration`, `attrs.plan`); none for the total only.
+    /// Dimensions, comma-separated (`category`, `integration`, `messaging.security`, `attrs.plan`,
+    /// `experiments.ID`); none for the total only.
     by: Option<String>,
+    /// Which of its values a subject stands under, where that is not the natural one:
+    /// `DIMENSION:HOW`, comma-separated, each of `by`; HOW is `entry`, `first`, `last`, `each` or
+    /// `step:N`.
+    #[param(example = "category:last,integration:step:6")]
+    attribution: Option<String>,
     /// Over time: `hour`, `day`, `week` or `month`.
     #[param(inline)]
     interval: Option<Interval>,
+    /// Whether each rate is also told without failures put down to the institution or the provider.
+    controllable: Option<bool>,
     /// What is counted: `journey` (unless said otherwise), `company` or `attempt`.
     #[param(inline)]
     level: Option<Level>,
@@ -66,9 +74,12 @@ pub(crate) async fn success_rates(
 
 fn question(asked: Asked) -> Answer<SuccessRatesQuestion> {
     let range = range(asked.from, asked.to, asked.timezone.as_deref())?;
+    let by = words(asked.by.as_deref());
     Ok(SuccessRatesQuestion {
-        by: words(asked.by.as_deref()),
+        attribution: attributions(asked.attribution.as_deref(), &by)?,
+        by,
         interval: asked.interval,
+        controllable: asked.controllable.unwrap_or_default(),
         level: asked.level.unwrap_or_default(),
         timezone: asked.timezone.filter(|_| range.is_none()),
         range,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::compare::Comparison;
+use crate::controllable::Controllable;
 
 /// Words in the `code` beside a null.
 pub mod null {
@@ -27,6 +28,8 @@ pub mod null {
     pub const NO_BREAKDOWN: &str = "no_breakdown";
     /// Segments overlap (`each`), so their shares do not add up to the total.
     pub const SEGMENTS_OVERLAP: &str = "segments_overlap";
+    /// Everybody whose window is over was taken out.
+    pub const NOBODY_LEFT: &str = "nobody_left";
 }
 
 /// A share between 0 and 1, or null with the reason.
@@ -355,7 +358,7 @@ pub struct SubjectsAnswer {
 pub struct SuccessRate {
     /// Dimension → value; empty for the total.
     pub key: BTreeMap<String, String>,
-    /// What `started` counts, e.g. `journeys that opened the flow`.
+    /// What `started` counts, e.g. `journeys that opened the flow and chose the integration xero`.
     pub starts_from: String,
     /// Subjects that started.
     pub started: u64,
@@ -373,6 +376,9 @@ pub struct SuccessRate {
     pub rate_so_far: Rate,
     /// Kaplan–Meier estimate at the end of the window.
     pub rate_expected: Rate,
+    /// The same without failures of institution and provider, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controllable: Option<Controllable>,
     /// Over time, when `interval` was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<TrendBucket>,
@@ -391,6 +397,9 @@ pub struct SuccessRatesAnswer {
     pub from: String,
     /// End of the range, RFC 3339, exclusive.
     pub to: String,
+    /// The rule behind `controllable`, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controllable_rule: Option<String>,
     /// One a segment, largest first.
     pub groups: Vec<SuccessRate>,
     /// All.

@@ -214,6 +214,20 @@ impl Engine {
 }
 
 impl Run {
+    /// A run over the same view in the same memory, with a session of its own: what is registered in this
+    /// one's may hold it.
+    pub(crate) fn beside(&self) -> Run {
+        let config = self.session.copied_config();
+        Run {
+            view: Arc::clone(&self.view),
+            session: SessionContext::new_with_config_rt(config, self.session.runtime_env()),
+            started_us: self.started_us,
+            query_id: self.query_id.clone(),
+            definition: self.definition.clone(),
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
     /// The name of the view, and of the definition when the question named one.
     fn token(&self) -> Result<SnapshotToken> {
         let token = self.view.token();
@@ -230,6 +244,12 @@ impl Run {
                 limit_bytes: self.memory_bytes,
                 source: Box::new(error),
             },
+            DataFusionError::External(inner) if inner.is::<Error>() => {
+                match inner.downcast_ref().and_then(told_again) {
+                    Some(ours) => ours,
+                    None => Error::Run(Box::new(error)),
+                }
+            }
             DataFusionError::External(inner) if inner.is::<SegmentLimit>() => Error::refused(
                 "too_many_segments",
                 "/breakdown",
@@ -266,6 +286,34 @@ pub(crate) fn token_error(error: StoreError) -> Error {
         StoreError::Behind { .. } => Error::Behind { detail },
         StoreError::Token { .. } => Error::bad("bad_snapshot", "/as_of", detail),
         other => Error::Store(other),
+    }
+}
+
+/// An error of ours that came through DataFusion, once more; `None` where its source must stay with it.
+fn told_again(error: &Error) -> Option<Error> {
+    match error {
+        Error::Invalid {
+            status,
+            code,
+            pointer,
+            detail,
+        } => Some(Error::Invalid {
+            status: *status,
+            code,
+            pointer: pointer.clone(),
+            detail: detail.clone(),
+        }),
+        Error::TooLarge {
+            limit_bytes,
+            source,
+        } => Some(Error::TooLarge {
+            limit_bytes: *limit_bytes,
+            source: Box::new(DataFusionError::ResourcesExhausted(source.to_string())),
+        }),
+        Error::Timeout { limit_ms } => Some(Error::Timeout {
+            limit_ms: *limit_ms,
+        }),
+        _ => None,
     }
 }
 

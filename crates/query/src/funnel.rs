@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::Session;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
-use linkfunnel_store::{DefinitionName, ROOT_KIND, ScanRequest};
+use linkfunnel_store::{DefinitionName, ROOT_KIND, ReadView, ScanRequest};
 
 use crate::answer::{FunnelAnswer, Meta, Warning};
 use crate::compare::{Sides, other_question};
@@ -37,6 +38,21 @@ impl Engine {
     /// [`Error::TooLarge`], [`Error::Timeout`].
     pub async fn funnel(&self, tenant: &str, question: FunnelQuestion) -> Result<FunnelAnswer> {
         let Asked { question, run } = self.ask(tenant, question).await?;
+        let checked = question.check()?;
+        let prepared = self.prepare(&run, tenant, question, checked)?;
+        self.answer(run, tenant, prepared).await
+    }
+
+    /// Answers a funnel question in a run that has begun; its `as_of` is not looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::funnel`].
+    pub(crate) async fn funnel_in(
+        &self,
+        run: Run,
+        tenant: &str,
+        question: FunnelQuestion,
+    ) -> Result<FunnelAnswer> {
         let checked = question.check()?;
         let prepared = self.prepare(&run, tenant, question, checked)?;
         self.answer(run, tenant, prepared).await
@@ -135,6 +151,19 @@ impl Engine {
         plan: &Plan,
         membership: &Membership,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.scan_view(&run.view, tenant, plan, membership, &run.session.state())
+            .await
+    }
+
+    /// The same, in the session given.
+    pub(crate) async fn scan_view(
+        &self,
+        view: &Arc<ReadView>,
+        tenant: &str,
+        plan: &Plan,
+        membership: &Membership,
+        state: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut columns = plan.columns();
         for column in membership.columns().into_iter().chain([ROOT_KIND]) {
             if columns.iter().all(|other| other != column) {
@@ -147,12 +176,11 @@ impl Engine {
             columns,
             from_us: Some(membership.earliest_us(plan.span.from_us)),
             to_us: Some(plan.last_us().saturating_add(1)),
-            predicate: wanted.map_err(|e| run.error(e))?.flatten(),
+            predicate: wanted.map_err(|e| Error::Run(Box::new(e)))?.flatten(),
             partitions: self.options().target_partitions.max(1),
             raw: false,
         };
-        let state = run.session.state();
-        Ok(self.store().scan(&run.view, request, &state).await?)
+        Ok(self.store().scan(view, request, state).await?)
     }
 
     /// How the events of a question find their journeys, once it is known that they have to.

@@ -76,7 +76,7 @@ pub(crate) struct Subject<'s> {
     pub(crate) hits: &'s [Hit],
     /// A code per source of the plan for each hit.
     pub(crate) values: &'s [u32],
-    /// Own id and company of hits that may start a clock, for lists.
+    /// Own id and company of the root's hits that take a step, for lists.
     pub(crate) ids: &'s [(String, Option<String>)],
 }
 

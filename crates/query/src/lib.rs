@@ -10,20 +10,25 @@ mod choices;
 mod columns;
 mod compare;
 mod condition;
+mod controllable;
+mod daily_view;
 mod dead_letters;
 mod engine;
 mod error;
 mod funnel;
+mod funnel_table;
 mod gather;
 mod journey;
 mod journey_answer;
 mod judge;
 mod list;
+mod listed;
 mod lookup;
 mod loose;
 mod membership;
 mod named;
 mod names;
+mod never_succeeded;
 mod numbers;
 mod operator;
 mod plan;
@@ -35,9 +40,12 @@ mod saved;
 mod shard;
 mod sink;
 mod sql;
+mod subject_views;
 mod subjects;
 mod success;
+mod surfaces;
 mod trend;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -48,18 +56,26 @@ pub use answer::{
     TimeToConvert, Times, TrendBucket, Warning, null,
 };
 pub use compare::{Compared, Comparison, Decomposition, DecompositionPart, Difference};
+pub use controllable::Controllable;
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
+pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};
 pub use journey_answer::{
     Because, BlockedBy, EntryAnswer, EventAnswer, EventReason, EventRef, ExplanationAnswer,
     FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken,
 };
 pub use lookup::MAX_ROOTS;
+pub use never_succeeded::{
+    ChosenBy, DEFAULT_MIN_CHOICES, MAX_NEVER_SUCCEEDED, NeverSucceeded, NeverSucceededAnswer,
+    NeverSucceededQuestion,
+};
 pub use operator::{MAX_CHOICES, MAX_SEGMENTS};
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};
 pub use saved::{Allowed, Funnel, FunnelVersion, FunnelsAnswer, MAX_FUNNELS, Saved, Tagged};
 pub use sql::{DEFAULT_SQL_ROWS, MAX_SQL_BYTES, SqlAnswer, SqlQuestion, TABLES};
 pub use subjects::MAX_SUBJECTS;
+pub use surfaces::{SurfacesAnswer, SurfacesQuestion};
+pub use views::sql_views;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use linkfunnel_funnel::{Entry, State};
 
 use crate::error::{Error, Result};
+use crate::numbers::Reason;
 use crate::question::Show;
 
 /// What to list.
@@ -32,8 +33,12 @@ pub(crate) struct ListPlan {
 pub(crate) enum Segment {
     /// Everybody, once.
     Total,
+    /// Everybody under each of their labels.
+    Each,
     /// Those under this label.
     Labels(Vec<Arc<str>>),
+    /// Those under one of these labels.
+    OneOf(Vec<Vec<Arc<str>>>),
     /// Those under none of these labels (`(other)`).
     NoneOf(Vec<Vec<Arc<str>>>),
 }
@@ -81,6 +86,21 @@ pub(crate) struct Listed {
     pub(crate) times_us: Vec<Option<i64>>,
     pub(crate) outcome: Option<usize>,
     pub(crate) labels: Vec<Arc<str>>,
+    pub(crate) matured: bool,
+    /// Steps before the furthest that its provider cannot show.
+    pub(crate) bypassed: u64,
+    /// Why it dropped, where the plan asks for reasons.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Listed {
+    pub(crate) fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Converted => "converted",
+            State::Dropped => "dropped",
+            State::Open => "open",
+        }
+    }
 }
 
 /// The list of one partition: its whole length, and the first page after the cursor.
@@ -91,6 +111,20 @@ pub(crate) struct Listing {
 }
 
 impl ListPlan {
+    /// All that entered, under each label, on one page.
+    pub(crate) fn everybody() -> ListPlan {
+        ListPlan {
+            show: Show::Entered,
+            step: None,
+            outcome: None,
+            matured: false,
+            entered_us: None,
+            segment: Segment::Each,
+            after: None,
+            limit: usize::MAX,
+        }
+    }
+
     /// Whether the entry is one of those the number counts.
     pub(crate) fn counts(&self, entry: &Entry<'_>) -> bool {
         let at_step = self.step.is_none_or(|step| entry.furthest == step);
@@ -118,8 +152,9 @@ impl ListPlan {
     /// Whether the segment is the one listed.
     pub(crate) fn is_listed(&self, labels: &[Arc<str>]) -> bool {
         match &self.segment {
-            Segment::Total => true,
+            Segment::Total | Segment::Each => true,
             Segment::Labels(wanted) => wanted == labels,
+            Segment::OneOf(wanted) => wanted.iter().any(|other| other == labels),
             Segment::NoneOf(shown) => shown.iter().all(|other| other != labels),
         }
     }

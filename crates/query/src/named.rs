@@ -70,23 +70,7 @@ impl Engine {
             return Ok(found);
         }
         let saved = self.store().saved_funnels(tenant).await?;
-        match saved.get(id) {
-            Some(newest) if newest.note.deleted => {
-                let (code, detail) = deleted(id, newest);
-                Err(Error::Invalid {
-                    status: 404,
-                    code,
-                    pointer: "/funnel".to_owned(),
-                    detail,
-                })
-            }
-            Some(newest) => understood(id, newest),
-            None => Err(Error::refused(
-                "unknown_funnel",
-                "/funnel",
-                unknown(id, &saved),
-            )),
-        }
+        newest(id, &saved)
     }
 
     async fn saved_version(
@@ -101,6 +85,30 @@ impl Engine {
         let parsed = FunnelId::parse(id).ok_or_else(gone)?;
         let found = self.store().saved_version(tenant, &parsed, version).await?;
         understood(id, found.ok_or_else(gone)?.as_ref())
+    }
+}
+
+/// What an id means now: a built-in funnel, else the newest of the `saved`.
+pub(crate) fn newest(id: &str, saved: &SavedFunnels) -> Result<(FunnelDefinition, DefinitionName)> {
+    if let Some(found) = built_in(id) {
+        return Ok(found);
+    }
+    match saved.get(id) {
+        Some(newest) if newest.note.deleted => {
+            let (code, detail) = deleted(id, newest);
+            Err(Error::Invalid {
+                status: 404,
+                code,
+                pointer: "/funnel".to_owned(),
+                detail,
+            })
+        }
+        Some(newest) => understood(id, newest),
+        None => Err(Error::refused(
+            "unknown_funnel",
+            "/funnel",
+            unknown(id, saved),
+        )),
     }
 }
 

@@ -122,15 +122,22 @@ pub struct ResultQuestion {
 }
 
 /// Asks for linked ÷ started.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuccessRatesQuestion {
     /// Dimensions; none for the overall rate only.
     #[serde(default)]
     pub by: Vec<String>,
+    /// By dimension, as `by` names it: which of its values a subject stands under.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub attribution: BTreeMap<String, Attribution>,
     /// Over time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
+    /// Whether each rate is also told without failures of institution and provider.
+    #[serde(default)]
+    pub controllable: bool,
     /// What is counted.
     #[serde(default)]
     pub level: Level,

@@ -257,6 +257,12 @@ impl<'b> Rows<'b> {
             || self.has_value(row)
     }
 
+    /// The company an event names, where subjects are listed.
+    pub(crate) fn company(&self, row: usize) -> Option<&'b str> {
+        let (_, companies) = self.ids?;
+        companies.is_valid(row).then(|| companies.value(row))
+    }
+
     pub(crate) fn ids(&self, row: usize) -> Option<(String, Option<String>)> {
         let (ids, companies) = self.ids?;
         let text = |a: &StringArray| a.is_valid(row).then(|| a.value(row).to_owned());

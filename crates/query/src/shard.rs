@@ -12,6 +12,7 @@ use linkfunnel_model::Subject as SubjectKind;
 
 use crate::columns::Interner;
 use crate::judge::{Hit, Judge, Labels, Subject};
+use crate::list::Listed;
 use crate::loose::{Loose, may_matter};
 use crate::membership::{Journeys, Member, Membership, NO_HIT, NeedsMembership, derived_id};
 use crate::numbers::{Counts, Outcome};
@@ -37,6 +38,8 @@ pub(crate) struct Shard {
     counts: Counts,
     /// The subjects counted that a company's root holds, with every root that they stand under.
     of_companies: Vec<i64>,
+    /// The company of the root, once an event names it; for lists.
+    company: Option<String>,
 }
 
 /// Whose rows are being gathered.
@@ -63,6 +66,7 @@ impl Shard {
             loose: Vec::new(),
             counts: Counts::default(),
             of_companies: Vec::new(),
+            company: None,
         }
     }
 
@@ -79,6 +83,9 @@ impl Shard {
                     is_company: rows.is_of_company(row),
                 });
             }
+            if self.company.is_none() && rows.is_of_company(row) {
+                self.company = rows.company(row).map(str::to_owned);
+            }
             let hit = self.take(&plan, &rows, row)?;
             if let Membership::Found(ways) = &membership
                 && rows.times[row] <= plan.last_us()
@@ -90,6 +97,11 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// The subjects listed since this was asked before.
+    pub(crate) fn take_listed(&mut self) -> Vec<Listed> {
+        std::mem::take(&mut self.judge.listing.page)
     }
 
     /// Judges what is left and gives everything out.
@@ -223,6 +235,10 @@ impl Shard {
             .sort_unstable_by_key(|h| (h.subject, h.at_us, h.seq, h.event_key));
         if !self.loose.is_empty() && may_matter(&self.plan, &self.hits, &self.loose, &self.values) {
             return Err(DataFusionError::External(Box::new(NeedsMembership)));
+        }
+        if let Some(company) = self.company.take() {
+            let unnamed = self.ids.iter_mut().filter(|(_, named)| named.is_none());
+            unnamed.for_each(|(_, named)| *named = Some(company.clone()));
         }
         let labels = Labels {
             plan: &self.plan,

@@ -109,6 +109,9 @@ impl Sink<'_> {
             times_us: (0..steps).map(|step| entry.time_us(step)).collect(),
             outcome: entry.outcome,
             labels,
+            matured: entry.matured,
+            bypassed: self.rules.bypassed() & ((1 << entry.furthest) - 1),
+            reason: self.reason(entry),
         });
     }
 }

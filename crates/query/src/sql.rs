@@ -5,6 +5,7 @@
 //! the tables, so no query can step around it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -12,16 +13,17 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
-use linkfunnel_store::Relation;
+use linkfunnel_store::{Relation, SavedFunnels};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::engine::{Engine, Run, ms};
 use crate::error::{Error, Result};
+use crate::funnel_table::FunnelFunction;
+use crate::views::Views;
 
 /// Longest SQL text in bytes.
 pub const MAX_SQL_BYTES: usize = 64 * 1024;
@@ -32,8 +34,8 @@ pub const DEFAULT_SQL_ROWS: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlQuestion {
-    /// One SELECT statement over `events`, `events_raw`, `rejects`, `ingest_offsets`,
-    /// `removed_rows`.
+    /// One SELECT statement over `events`, `events_raw`, `journeys`, `attempts`, `funnel_steps_daily`,
+    /// `rejects`, `ingest_offsets`, `removed_rows` and the table function `funnel('{…}')`.
     pub sql: String,
     /// Rows wanted at most; 10 000 when absent, and never more than the server allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,8 +93,13 @@ impl Engine {
             .min(options.sql_timeout_ms);
         let run = self.start(question.as_of.as_deref()).await?;
         self.within(limit_ms, async {
-            self.register(&run, tenant)?;
-            let plan = plan(&run.session, statement).await?;
+            // Only a statement that may call funnel() needs to know what the saved ids mean.
+            let saved = match question.sql.to_ascii_lowercase().contains("funnel") {
+                true => self.store().saved_funnels(tenant).await?,
+                false => Arc::default(),
+            };
+            self.register(&run, tenant, saved)?;
+            let plan = plan(&run, statement).await?;
             let (schema, batches, truncated) = collect(&run, plan, max_rows)
                 .await
                 .map_err(|e| run_error(&run, e))?;
@@ -108,7 +115,7 @@ impl Engine {
         .await
     }
 
-    fn register(&self, run: &Run, tenant: &str) -> Result<()> {
+    fn register(&self, run: &Run, tenant: &str, saved: Arc<SavedFunnels>) -> Result<()> {
         for (name, relation) in TABLES {
             let table = self
                 .store()
@@ -117,6 +124,18 @@ impl Engine {
                 .register_table(*name, table)
                 .map_err(|e| run.error(e))?;
         }
+        let views = Views {
+            engine: self.clone(),
+            view: Arc::clone(&run.view),
+            tenant: tenant.to_owned(),
+        };
+        for (name, table) in views.tables() {
+            run.session
+                .register_table(name, table)
+                .map_err(|e| run.error(e))?;
+        }
+        let funnel = FunnelFunction::new(self.clone(), run.beside(), tenant.to_owned(), saved);
+        run.session.register_udtf("funnel", Arc::new(funnel));
         Ok(())
     }
 }
@@ -153,12 +172,12 @@ fn reads_only(statement: &Statement) -> bool {
     }
 }
 
-async fn plan(session: &SessionContext, statement: Statement) -> Result<LogicalPlan> {
-    let plan = session
-        .state()
-        .statement_to_plan(statement)
-        .await
-        .map_err(|e| Error::refused("sql_invalid", "/sql", e.strip_backtrace()))?;
+async fn plan(run: &Run, statement: Statement) -> Result<LogicalPlan> {
+    let plan = run.session.state().statement_to_plan(statement).await;
+    let plan = plan.map_err(|error| match error.find_root() {
+        DataFusionError::External(inner) if inner.is::<Error>() => run.error(error),
+        _ => Error::refused("sql_invalid", "/sql", error.strip_backtrace()),
+    })?;
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use linkfunnel_funnel::{Entries, State};
+use linkfunnel_funnel::Entries;
 use linkfunnel_model::Mistake;
 
 use crate::answer::{SubjectItem, SubjectsAnswer};
@@ -167,12 +167,7 @@ fn in_words(reporter: &Reporter<'_>, item: &Listed) -> SubjectItem {
         kind: reporter.plan.subject.as_str().to_owned(),
         company_id: item.company.clone(),
         entered_at: text(item.clock_us),
-        state: match item.state {
-            State::Converted => "converted",
-            State::Dropped => "dropped",
-            State::Open => "open",
-        }
-        .to_owned(),
+        state: item.state_word().to_owned(),
         step: item.furthest + 1,
         step_name: definition.steps[item.furthest].name.clone(),
         step_times: item.times_us.iter().map(|at| at.map(text)).collect(),

@@ -4,6 +4,7 @@ mod intake;
 mod journeys;
 mod operations;
 mod questions;
+mod rates;
 mod refusals;
 mod results;
 mod saved;

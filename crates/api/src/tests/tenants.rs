@@ -31,6 +31,8 @@ async fn without_a_key_or_with_an_unknown_one_every_route_of_data_is_closed() {
         ("DELETE", "/api/v1/funnels/my"),
         ("GET", "/api/v1/journeys/j"),
         ("GET", "/api/v1/success-rates"),
+        ("GET", "/api/v1/success-rates/surfaces"),
+        ("GET", "/api/v1/success-rates/never-succeeded"),
         ("POST", "/api/v1/sql"),
         ("GET", "/api/v1/dead-letters"),
         ("POST", "/api/v1/dead-letters/replay"),
@@ -136,7 +138,12 @@ async fn a_key_of_one_tenant_gets_nothing_of_anothers_by_any_route() {
         sql("select * from information_schema.tables".into()),
     ];
     let tables = linkfunnel_query::TABLES.iter();
-    posts.extend(tables.map(|(table, _)| sql(format!("select * from {table}"))));
+    let tables = tables.map(|(table, _)| *table);
+    let tables = tables.chain(linkfunnel_query::sql_views());
+    posts.extend(tables.map(|table| sql(format!("select * from {table}"))));
+    let argument =
+        json!({"funnel": "linking", "range": range(), "breakdown": {"by": ["category"]}});
+    posts.push(sql(format!("select * from funnel('{argument}')")));
     for (path, question) in posts {
         let mine = world
             .send(
@@ -159,7 +166,13 @@ async fn a_key_of_one_tenant_gets_nothing_of_anothers_by_any_route() {
             theirs.text()
         );
     }
-    for path in ["/api/v1/success-rates", "/api/v1/dead-letters", "/metrics"] {
+    for path in [
+        "/api/v1/success-rates?by=integration",
+        "/api/v1/success-rates/surfaces",
+        "/api/v1/success-rates/never-succeeded?min_choices=1",
+        "/api/v1/dead-letters",
+        "/metrics",
+    ] {
         let theirs = world.send(World::keyed("GET", path, "b-secret"), "").await;
         assert_eq!(theirs.status, 200, "{path} {}", theirs.text());
         assert!(!theirs.text().contains("acme"), "{path}: {}", theirs.text());

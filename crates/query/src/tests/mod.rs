@@ -13,8 +13,10 @@ mod limits;
 mod lists;
 mod membership;
 mod named;
+mod rates;
 mod results;
 mod sql;
+mod sql_views;
 mod time;
 
 use std::collections::HashMap;
