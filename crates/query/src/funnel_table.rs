@@ -52,8 +52,11 @@ const COUNTS: [(&str, Of<u64>); 12] = [
     ("matured_reached", |_, s| s.matured_reached),
 ];
 
+/// A rate of a group and one of its steps.
+type OfRate = for<'a> fn(&'a Group, &'a StepAnswer) -> &'a Rate;
+
 /// Rates, each with its ends and the reason why it is null.
-const RATES: [(&str, for<'a> fn(&'a Group, &'a StepAnswer) -> &'a Rate); 5] = [
+const RATES: [(&str, OfRate); 5] = [
     ("rate", |g, _| &g.rate),
     ("rate_so_far", |g, _| &g.rate_so_far),
     ("rate_expected", |g, _| &g.rate_expected),

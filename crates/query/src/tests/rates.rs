@@ -303,11 +303,11 @@ async fn surfaces_are_compared_with_an_interval_of_the_difference() {
         ]
     );
     assert_eq!(
-        lines(&[answer.embedded.clone()]),
+        lines(std::slice::from_ref(&answer.embedded)),
         ["embedded_sdk, own_ui_api: 3/4"]
     );
     assert_eq!(
-        lines(&[answer.portal_link.clone()]),
+        lines(std::slice::from_ref(&answer.portal_link)),
         ["portal_link, hosted_page: 1/5"]
     );
     assert_eq!((answer.total.linked, answer.total.started), (6, 11));
