@@ -333,7 +333,7 @@ mod tests {
         change(&mut entry);
         let teller = Teller {
             zone: Tz::UTC,
-            now_us: 1_790_899_200_000_000,
+            now_us: 1_790_985_600_000_000,
             screen: Screen {
                 width: 80,
                 colour: false,
@@ -365,7 +365,7 @@ mod tests {
     fn why_an_entry_is_where_it_is_is_a_sentence() {
         assert_eq!(
             sentences(|_| ()),
-            "Dropped: reached \"Opened\", and nothing for \"Linked\" came before 09:00:00, when its 24 h were over."
+            "Dropped: reached \"Opened\", and nothing for \"Linked\" came before 2 Oct 09:00:00, when its 24 h were over."
         );
         let open = sentences(|entry| {
             entry.state = "open".into();

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
-use linkfunnel_funnel::{Events, Explanation, explain, first_clock};
+use linkfunnel_funnel::{Events, Explanation, explain};
 use linkfunnel_model::Field;
 use linkfunnel_store::{ROOT_KEY, table_schema};
 
@@ -113,15 +113,12 @@ impl Judge {
             ..*subject
         };
         let (rows, held) = self.load(plan, subject);
-        let clock = first_clock(&plan.rules, &rows, &plan.span);
-        let variant = clock.and_then(|clock| self.observable(plan, subject, labels, &clock));
         let events = Events {
             rows: &rows,
             held: &held,
         };
-        let rules = variant.as_deref().unwrap_or(&plan.rules);
         let explanation =
-            explain(rules, events, &plan.span, &mut self.scratch).map_err(too_many)?;
+            explain(&plan.rules, events, &plan.span, &mut self.scratch).map_err(too_many)?;
         let shown = (0..subject.hits.len()).map(|at| {
             let hit = &subject.hits[at];
             let text = |source: &usize| labels.shared(subject.value(at, *source));

@@ -1,7 +1,7 @@
 //! What one subject counts as, and under which segments (semantics rules 5, 12, 14 and 17).
 //!
-//! The matcher of `linkfunnel_funnel` says how far it got; here is only decided which of its steps the provider can show at
-//! all, which values it stands under, and the matcher is asked again with each chosen value held constant.
+//! The matcher of `linkfunnel_funnel` says how far it got; here is only decided which values it stands under, and the matcher is
+//! asked again with each chosen value held constant.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -99,10 +99,6 @@ pub(crate) struct Judge {
     chosen_sources: Vec<usize>,
     /// Whether a filter is on one of them.
     filters_choice: bool,
-    /// By code of a provider, the steps it cannot show, once looked up.
-    unseen: Vec<Option<u64>>,
-    /// The plan's rules without the steps of a mask.
-    bypassing: HashMap<u64, Arc<Rules>>,
     pub(crate) scratch: Scratch,
     rows: Vec<Row>,
     held: Vec<u32>,
@@ -139,8 +135,6 @@ impl Judge {
             chosen_sources: chosen.iter().map(|d| plan.dimensions[*d].source).collect(),
             chosen,
             filters_choice,
-            unseen: Vec::new(),
-            bypassing: HashMap::new(),
             scratch: Scratch::default(),
             rows: Vec::new(),
             held: Vec::new(),
@@ -176,10 +170,9 @@ impl Judge {
             rows: &rows,
             held: &held,
         };
-        let variant = self.observable(plan, subject, labels, &clock);
         let mut case = Case {
             plan,
-            rules: variant.as_deref().unwrap_or(&plan.rules),
+            rules: &plan.rules,
             subject,
             labels,
             events,
@@ -215,45 +208,6 @@ impl Judge {
             held.extend(plan.held.iter().map(|source| subject.value(hit, *source)));
         }
         (rows, held)
-    }
-
-    /// The rules without the steps that none of the subject's providers can show and none of its events takes; `None` where
-    /// that is all of them (semantics rule 12).
-    pub(crate) fn observable(
-        &mut self,
-        plan: &Plan,
-        subject: &Subject<'_>,
-        labels: &Labels<'_>,
-        clock: &Clock,
-    ) -> Option<Arc<Rules>> {
-        let bypass = plan.bypass.as_ref()?;
-        let mut unseen: Option<u64> = None;
-        let mut taken = 0;
-        for hit in choice_range(plan, subject, &plan.span, clock) {
-            taken |= subject.hits[hit].steps;
-            let provider = subject.value(hit, bypass.source);
-            if provider != ABSENT && subject.hits[hit].steps != 0 {
-                let steps = self.unseen_by(bypass, provider, labels);
-                unseen = Some(unseen.map_or(steps, |so_far| so_far & steps));
-            }
-        }
-        let mask = unseen.unwrap_or(0) & !taken;
-        (mask != 0).then(|| {
-            let rules = self.bypassing.entry(mask);
-            Arc::clone(rules.or_insert_with(|| Arc::new(plan.rules.bypassing(mask))))
-        })
-    }
-
-    fn unseen_by(&mut self, bypass: &crate::plan::Bypass, code: u32, labels: &Labels<'_>) -> u64 {
-        let place = code as usize;
-        if self.unseen.len() <= place {
-            self.unseen.resize(place + 1, None);
-        }
-        *self.unseen[place].get_or_insert_with(|| {
-            let word = labels.text(code);
-            let of = |(provider, _): &&(&str, u64)| Some(*provider) == word;
-            bypass.unseen.iter().find(of).map_or(0, |(_, steps)| *steps)
-        })
     }
 
     /// Judges every entry of the case's span that counts.
@@ -407,7 +361,7 @@ impl Case<'_> {
     }
 }
 
-/// Where choices, providers and steps are looked for: the clock's window; under `best`, where any entry may win, everything
+/// Where choices are looked for: the clock's window; under `best`, where any entry may win, everything
 /// since the range began.
 fn choice_range(plan: &Plan, subject: &Subject<'_>, span: &Span, clock: &Clock) -> Range<usize> {
     match plan.rules.entries() {

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use linkfunnel_funnel as funnel;
-use linkfunnel_model::vocab::Provider;
 use linkfunnel_model::{
-    Attribution, CheckedQuestion, Entries, EventName, Field, FieldKind, FieldRef, FunnelDefinition,
-    IdKind, OnExclude, Op, Order, Scope, Subject, Ties, can_show,
+    Attribution, CheckedQuestion, Entries, Field, FieldKind, FieldRef, FunnelDefinition, IdKind,
+    OnExclude, Op, Order, Scope, Subject, Ties,
 };
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY};
 
@@ -57,15 +56,6 @@ pub(crate) struct ReasonSources {
     pub(crate) recoverable: usize,
 }
 
-/// What the providers cannot show of a funnel (semantics rule 12).
-#[derive(Debug, Clone)]
-pub(crate) struct Bypass {
-    /// Index into [`Plan::sources`] of the provider.
-    pub(crate) source: usize,
-    /// By provider that cannot show some required step between the ends: the steps it cannot.
-    pub(crate) unseen: Vec<(&'static str, u64)>,
-}
-
 /// A compiled question.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -85,7 +75,6 @@ pub(crate) struct Plan {
     pub(crate) filters: Vec<SubjectFilter>,
     /// Indices into [`Plan::sources`] of the fields held constant.
     pub(crate) held: Vec<usize>,
-    pub(crate) bypass: Option<Bypass>,
     /// Set when reasons are asked for.
     pub(crate) reasons: Option<ReasonSources>,
     /// Whether times to each step are kept.
@@ -130,7 +119,6 @@ impl Plan {
             let field = FieldRef::parse(name, &format!("/funnel/hold_constant/{i}"))?;
             held.push(sources.keep(field.into()));
         }
-        let bypass = bypass(definition, &mut sources);
         let reasons = question.reasons.then(|| reason_sources(&mut sources));
         let span = &question.span;
         let (from_us, to_us) = (span.from_us, span.to_us);
@@ -163,7 +151,6 @@ impl Plan {
             breakdown,
             filters,
             held,
-            bypass,
             reasons,
             times: if question.times {
                 funnel::Times::Kept
@@ -282,34 +269,6 @@ fn reason_sources(sources: &mut Sources) -> ReasonSources {
         attribution: sources.field(Field::ReasonAttribution),
         recoverable: sources.field(Field::ReasonRecoverable),
     }
-}
-
-/// Which required steps between the ends a provider cannot show; `None` where every provider shows all.
-fn bypass(definition: &FunnelDefinition, sources: &mut Sources) -> Option<Bypass> {
-    let last = definition.steps.len() - 1;
-    let hides = |provider: Provider, event: &str| {
-        EventName::parse(event).is_some_and(|event| !can_show(provider, event))
-    };
-    let unseen_by = |provider: Provider| {
-        let steps = definition.steps.iter().enumerate().take(last).skip(1);
-        steps
-            .filter(|(_, step)| !step.optional)
-            .filter(|(_, step)| {
-                step.alternatives()
-                    .iter()
-                    .all(|a| hides(provider, &a.event))
-            })
-            .fold(0, |mask, (i, _)| mask | 1_u64 << i)
-    };
-    let unseen: Vec<(&str, u64)> = Provider::ALL
-        .iter()
-        .map(|provider| (provider.as_str(), unseen_by(*provider)))
-        .filter(|(_, steps)| *steps != 0)
-        .collect();
-    (!unseen.is_empty() && definition.order != Order::Unordered).then(|| Bypass {
-        source: sources.field(Field::Provider),
-        unseen,
-    })
 }
 
 /// Segment of subjects without a value.
