@@ -172,7 +172,13 @@ impl FunnelBook {
             if values.is_empty() {
                 chosen.push((self.segment(Segment::By(*by, None)), with(None)));
             }
-            for value in values.into_iter().map(Some) {
+            // Under a value the subject enters by an event that fits it: the choice of another one is none.
+            let enters = |value: &Option<Label>| {
+                let fits = |place: usize| said[place].is_none() || said[place] == *value;
+                let begins = |row: &Row| row.step == Some(0) && window.contains(&row.at_us);
+                (0..rows.len()).any(|place| begins(&rows[place]) && fits(place))
+            };
+            for value in values.into_iter().map(Some).filter(enters) {
                 chosen.push((self.segment(Segment::By(*by, value)), with(value)));
             }
         }
