@@ -131,7 +131,7 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
     let title = format!("linkfunnel {}\n\n", env!("CARGO_PKG_VERSION"));
     let lines = PLACES
         .iter()
-        .map(|(place, what)| format!("{place:<34}{what}\n"));
+        .map(|(place, what)| format!("{place:<43}{what}\n"));
     let text = "text/plain; charset=utf-8";
     let body: String = std::iter::once(title).chain(lines).collect();
     ([(header::CONTENT_TYPE, text)], body).into_response()
