@@ -1,6 +1,8 @@
 //! Saved funnels: one small JSON object per version, in a folder beside the files of the Delta table.
 //!
-//!     _linkfunnel/funnels/TENANT/ID/0000000003.json
+//! ```text
+//! _linkfunnel/funnels/TENANT/ID/0000000003.json
+//! ```
 //!
 //! A version is written if there is none of its number, and never changed or removed. So of two who
 //! save at the same time one gets the number and the other is told, whatever processes they are; a

@@ -212,11 +212,20 @@ impl Recount {
                 value.is_none() || said[at].is_none() || said[at].as_ref() == value
             })
         };
+        // Under a value the subject enters by an event that fits it: the choice of another one is none.
+        let enters = |value: &&&String| {
+            let inside = |at: &usize| (clock_us..=clock_us + window_us).contains(&rows[*at].at_us);
+            let fits = |at: usize| said[at].is_none() || said[at].as_ref() == Some(**value);
+            (0..rows.len())
+                .filter(inside)
+                .any(|at| rows[at].step == Some(0) && fits(at))
+        };
         let mut told: Vec<(String, Told)> = values
             .iter()
+            .filter(enters)
             .map(|value| ((*value).clone(), tell(Some(value))))
             .collect();
-        if told.is_empty() {
+        if values.is_empty() {
             told.push(("(before choice)".to_owned(), tell(None)));
         }
         for (value, told) in told {
