@@ -1,4 +1,4 @@
-//! The mathematics of answers: intervals of rates and survival. Counts in, numbers or a named null out; never NaN, never
+//! The mathematics of answers: intervals of rates and of their differences, tests, survival. Counts in, numbers or a named null out; never NaN, never
 //! infinity. No dependency on the rest, no I/O.
 
 #![cfg_attr(
@@ -7,11 +7,15 @@
 )]
 
 mod decompose;
+mod difference;
+mod false_discovery;
 mod newcombe;
 mod survival;
 mod wilson;
 
 pub use decompose::{Parts, Stratum, decompose};
+pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
+pub use false_discovery::benjamini_hochberg;
 pub use newcombe::newcombe;
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;

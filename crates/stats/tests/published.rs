@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
-use linkfunnel_stats::{Moment, Survival, newcombe, wilson};
+use linkfunnel_stats::{Moment, Survival, benjamini_hochberg, fisher, newcombe, score, wilson};
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     file.lines().skip(2).map(|line| line.split(',').collect())
@@ -78,5 +78,51 @@ fn moment(text: &str) -> Moment {
         time: counts[0],
         converted: counts[1],
         censored: counts[2],
+    }
+}
+
+#[test]
+fn tests_of_a_difference_equal_scipy_and_statsmodels() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/differences.csv")) {
+        let [x1, n1, x0, n0, exact, by_score, low, high] = fields[..] else {
+            panic!("eight fields: {fields:?}")
+        };
+        let pair = |x: &str, n: &str| (x.parse().unwrap(), n.parse().unwrap());
+        let (one, zero) = (pair(x1, n1), pair(x0, n0));
+        let what = format!("{x1}/{n1} against {x0}/{n0}");
+        close(
+            fisher(one, zero).unwrap(),
+            exact,
+            1e-9,
+            &format!("Fisher's {what}"),
+        );
+        close(
+            score(one, zero).unwrap(),
+            by_score,
+            1e-9,
+            &format!("score's {what}"),
+        );
+        let interval = newcombe(one, zero).unwrap().interval;
+        close(interval.low, low, 1e-9, &format!("low of {what}"));
+        close(interval.high, high, 1e-9, &format!("high of {what}"));
+        seen += 1;
+    }
+    assert!(seen > 50);
+}
+
+#[test]
+fn adjusted_p_values_equal_scipy_and_statsmodels() {
+    for fields in lines(include_str!("published/adjusted.csv")) {
+        let [p, adjusted] = fields[..] else {
+            panic!("two fields: {fields:?}")
+        };
+        let p: Vec<f64> = p.split(' ').map(|p| p.parse().unwrap()).collect();
+        let expected: Vec<&str> = adjusted.split(' ').collect();
+        let got = benjamini_hochberg(&p);
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(expected) {
+            close(*got, expected, 1e-12, "adjusted");
+        }
     }
 }
