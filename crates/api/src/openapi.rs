@@ -36,6 +36,8 @@ pub fn openapi_json() -> &'static str {
         crate::events::events,
         crate::funnels::query,
         crate::funnels::subjects,
+        crate::paths::paths,
+        crate::drivers::drivers,
         crate::funnels::list,
         crate::funnels::one,
         crate::funnels::save,

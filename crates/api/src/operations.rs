@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 20] = [
+const PLACES: [(&str, &str); 22] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -91,6 +91,11 @@ const PLACES: [(&str, &str); 20] = [
         "GET /api/v1/journeys/{id}",
         "one journey: its events, and why it is where it is",
     ),
+    (
+        "POST /api/v1/funnels/paths",
+        "what the dropped of a step did instead",
+    ),
+    ("POST /api/v1/funnels/drivers", "what goes with success"),
     (
         "GET /api/v1/success-rates",
         "linked ÷ started by any dimension, over time",

@@ -18,7 +18,7 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
 use crate::{
-    dead_letters, events, funnel_result, funnels, journeys, never_succeeded, operations, sql,
+    dead_letters, drivers, events, funnel_result, funnels, journeys, never_succeeded, operations, paths, sql,
     success_rates, surfaces,
 };
 
@@ -43,6 +43,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/funnels/subjects", post(funnels::subjects))
         .route("/api/v1/funnels/{id}/result", get(funnel_result::result))
         .route("/api/v1/journeys/{id}", get(journeys::one))
+        .route("/api/v1/funnels/paths", post(paths::paths))
+        .route("/api/v1/funnels/drivers", post(drivers::drivers))
         .route("/api/v1/success-rates", get(success_rates::success_rates))
         .route("/api/v1/success-rates/surfaces", get(surfaces::surfaces))
         .route(

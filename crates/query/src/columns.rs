@@ -3,7 +3,7 @@
 //! Words are stored as dictionary codes: a predicate is evaluated once per word of a batch's
 //! dictionary and mapped over the codes; a dimension's words are interned once per dictionary.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Attr(String),
     /// `experiments.<id>`: the variant.
     Experiment(String),
+    /// Every experiment with its variant, as one text: see [`experiments_of`].
+    Experiments,
 }
 
 impl From<FieldRef> for Source {
@@ -43,7 +45,7 @@ impl Source {
         match self {
             Source::Field(field) => vec![field.column()],
             Source::Attr(_) => vec!["attrs", "attrs_num"],
-            Source::Experiment(_) => vec![EXPERIMENTS],
+            Source::Experiment(_) | Source::Experiments => vec![EXPERIMENTS],
         }
     }
 }
@@ -78,6 +80,13 @@ pub(crate) fn test(
             Ok((0..rows)
                 .map(|row| holds(experiments.variant(row, id)))
                 .collect())
+        }
+        Source::Experiments => {
+            let experiments = Experiments::new(batch)?;
+            let all = |row| experiments.all(row);
+            let holds =
+                |text: Option<String>| holds(text.as_deref().map_or(Cell::None, Cell::Text));
+            Ok((0..rows).map(all).map(holds).collect())
         }
     }
 }
@@ -193,6 +202,14 @@ pub(crate) fn codes(
             let experiments = Experiments::new(batch)?;
             Ok((0..rows)
                 .map(|row| cell_code(experiments.variant(row, id), interner))
+                .collect())
+        }
+        Source::Experiments => {
+            let experiments = Experiments::new(batch)?;
+            let code = |text: Option<String>| text.map_or(ABSENT, |text| interner.code(&text));
+            Ok((0..rows)
+                .map(|row| experiments.all(row))
+                .map(code)
                 .collect())
         }
     }
@@ -385,6 +402,34 @@ impl<'a> Experiments<'a> {
             .filter(|item| self.variants.is_valid(*item))
             .map_or(Cell::None, |item| Cell::Text(self.variants.value(item)))
     }
+
+    /// The variants of the first mention of each experiment, by its id; `None` where there is none.
+    fn all(&self, row: usize) -> Option<String> {
+        if self.lists.is_null(row) {
+            return None;
+        }
+        let offsets = self.lists.value_offsets();
+        let place = |at: i32| usize::try_from(at).unwrap_or(0);
+        let mut all: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+        for item in (place(offsets[row])..place(offsets[row + 1])).filter(|i| self.ids.is_valid(*i))
+        {
+            let variant = self
+                .variants
+                .is_valid(item)
+                .then(|| self.variants.value(item));
+            all.entry(self.ids.value(item)).or_insert(variant);
+        }
+        let told: Vec<(&str, &str)> = all
+            .into_iter()
+            .filter_map(|(id, v)| Some((id, v?)))
+            .collect();
+        (!told.is_empty()).then(|| serde_json::to_string(&told).expect("texts are JSON"))
+    }
+}
+
+/// Ids and variants of a value of [`Source::Experiments`].
+pub(crate) fn experiments_of(text: &str) -> Vec<(String, String)> {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Where in the map's entries the key's value is, if it is there and not null.

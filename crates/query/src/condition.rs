@@ -83,7 +83,7 @@ impl Check {
                 _ => Cell::Text(text),
             },
             Source::Attr(_) if !self.numbers.is_empty() => number(),
-            Source::Attr(_) | Source::Experiment(_) => Cell::Text(text),
+            Source::Attr(_) | Source::Experiment(_) | Source::Experiments => Cell::Text(text),
         })
     }
 

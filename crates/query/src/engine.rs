@@ -17,8 +17,10 @@ use linkfunnel_model::{Clock, IdKind};
 use linkfunnel_store::{DefinitionName, Error as StoreError, ReadView, SnapshotToken, Store};
 
 use crate::answer::{Meta, Warning};
+use crate::drivers::DriverLimit;
 use crate::error::{Error, Result};
 use crate::operator::{ChoiceLimit, SegmentLimit};
+use crate::paths::PathLimit;
 use crate::trend;
 
 /// How an id is stored: tenant, kind, id → the pseudonym, or the id itself for kinds kept as they are.
@@ -261,6 +263,16 @@ impl Run {
             DataFusionError::External(inner) if inner.is::<ChoiceLimit>() => {
                 Error::refused("too_many_choices", "/breakdown", inner.to_string())
             }
+            DataFusionError::External(inner) if inner.is::<PathLimit>() => Error::refused(
+                "too_many_paths",
+                "/length",
+                format!("{inner}; ask for shorter ones, or filter"),
+            ),
+            DataFusionError::External(inner) if inner.is::<DriverLimit>() => Error::refused(
+                "too_many_drivers",
+                "/dimensions",
+                format!("{inner}; name fewer dimensions, or filter"),
+            ),
             DataFusionError::External(inner) if inner.is::<TooManyHoldings>() => Error::refused(
                 "too_many_values_held",
                 "/funnel/hold_constant",

@@ -21,6 +21,7 @@ use crate::list::Listing;
 use crate::numbers::{BucketCounts, Numbers, Reason};
 use crate::plan::Plan;
 use crate::sink::{Pass, Sink};
+use crate::study::Findings;
 
 /// One event that some rule can use.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +94,7 @@ pub(crate) struct Judge {
     pub(crate) listing: Listing,
     /// The subject asked for, under each of its roots.
     pub(crate) gathered: Vec<Gathered>,
+    pub(crate) findings: Findings,
     pub(crate) without_entry: u64,
     /// Dimensions with a value chosen on the way, and their sources.
     chosen: Vec<usize>,
@@ -131,6 +133,7 @@ impl Judge {
             groups: HashMap::new(),
             listing: Listing::default(),
             gathered: Vec::new(),
+            findings: Findings::default(),
             without_entry: 0,
             chosen_sources: chosen.iter().map(|d| plan.dimensions[*d].source).collect(),
             chosen,
@@ -144,7 +147,7 @@ impl Judge {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.groups.len() * self.group_bytes
+        self.groups.len() * self.group_bytes + self.findings.bytes()
     }
 
     pub(crate) fn judge(
@@ -277,12 +280,14 @@ impl Judge {
                 rules: case.rules,
                 labels,
                 subject,
+                known: &known,
                 total: &mut self.total,
                 groups: &mut self.groups,
                 listing: &mut self.listing,
+                findings: &mut self.findings,
                 pass: &mut case.pass,
             };
-            sink.total(&entry);
+            sink.total(&entry)?;
             return if plan.breakdown > 0 {
                 sink.group(&known[..plan.breakdown], &entry)
             } else {
@@ -328,13 +333,15 @@ impl Judge {
             rules: case.rules,
             labels: case.labels,
             subject,
+            known,
             total: &mut self.total,
             groups: &mut self.groups,
             listing: &mut self.listing,
+            findings: &mut self.findings,
             pass: &mut pass,
         };
         if counts && let Some(entry) = case.under(clock, fits_total, scratch)? {
-            sink.total(&entry);
+            sink.total(&entry)?;
         }
         if plan.breakdown > 0 {
             for (key, (_, i)) in &best.keys {

@@ -13,6 +13,7 @@ mod condition;
 mod controllable;
 mod daily_view;
 mod dead_letters;
+mod drivers;
 mod engine;
 mod error;
 mod funnel;
@@ -31,6 +32,7 @@ mod names;
 mod never_succeeded;
 mod numbers;
 mod operator;
+mod paths;
 mod plan;
 mod question;
 mod report;
@@ -40,6 +42,7 @@ mod saved;
 mod shard;
 mod sink;
 mod sql;
+mod study;
 mod subject_views;
 mod subjects;
 mod success;
@@ -58,6 +61,11 @@ pub use answer::{
 pub use compare::{Compared, Comparison, Decomposition, DecompositionPart, Difference};
 pub use controllable::Controllable;
 pub use dead_letters::{DeadLettersQuestion, MAX_PAGE, SHOWN_BYTES, Sealed, Unseal};
+pub use drivers::{
+    Against, DEFAULT_DRIVERS, DriverDifference, DriverRow, DriverSide, DriverTest, DriversAnswer,
+    DriversQuestion, EXPERIMENTS, LEAST_MATURED, MAX_DRIVER_DIMENSIONS, MAX_DRIVERS,
+    MAX_DRIVERS_SHOWN, TOO_SMALL,
+};
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
 pub use funnel_table::MAX_FUNNEL_CALLS;
@@ -72,6 +80,10 @@ pub use never_succeeded::{
     NeverSucceededQuestion,
 };
 pub use operator::{MAX_CHOICES, MAX_SEGMENTS};
+pub use paths::{
+    MAX_PATH_LENGTH, MAX_PATHS, MAX_PATHS_SHOWN, NOTHING, Path, PathEvent, PathsAnswer,
+    PathsQuestion,
+};
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};
 pub use saved::{Allowed, Funnel, FunnelVersion, FunnelsAnswer, MAX_FUNNELS, Saved, Tagged};

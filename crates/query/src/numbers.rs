@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::error::DataFusionError;
 use linkfunnel_funnel::{Entry, Rules, State, Tally};
 
 use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
 use crate::plan::Plan;
+use crate::study::Found;
 use crate::trend::bucket_of;
 
 /// Counts of one interval of the trend.
@@ -64,6 +66,7 @@ pub(crate) struct Outcome {
     pub(crate) listing: Listing,
     /// The subject that is shown, under each of its roots.
     pub(crate) gathered: Vec<Gathered>,
+    pub(crate) found: Found,
 }
 
 impl Numbers {
@@ -152,6 +155,7 @@ impl Outcome {
             of_companies: Vec::new(),
             listing: Listing::default(),
             gathered: Vec::new(),
+            found: Found::default(),
         }
     }
 
@@ -163,7 +167,7 @@ impl Outcome {
     }
 
     /// Adds what came out of another partition.
-    pub(crate) fn merge(&mut self, other: Outcome) -> Result<(), SegmentLimit> {
+    pub(crate) fn merge(&mut self, other: Outcome) -> datafusion::error::Result<()> {
         self.total.merge(&other.total);
         for (key, numbers) in other.groups {
             match self.groups.get_mut(&key) {
@@ -182,8 +186,9 @@ impl Outcome {
         }
         self.listing.merge(other.listing);
         self.gathered.extend(other.gathered);
+        self.found.merge(other.found)?;
         if self.groups.len() > MAX_SEGMENTS {
-            Err(SegmentLimit)
+            Err(DataFusionError::External(Box::new(SegmentLimit)))
         } else {
             Ok(())
         }

@@ -64,9 +64,7 @@ impl Collector {
     fn add(&self, part: Outcome) -> Result<()> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome.as_mut() {
-            Some(all) => all
-                .merge(part)
-                .map_err(|e| DataFusionError::External(Box::new(e))),
+            Some(all) => all.merge(part),
             None => Err(DataFusionError::Internal(
                 "the tallies were taken already".to_owned(),
             )),

@@ -16,6 +16,7 @@ use crate::engine::Pseudonym;
 use crate::error::{Error, Result};
 use crate::gather::{SHOWN, Wanted};
 use crate::list::ListPlan;
+use crate::study::Study;
 use crate::trend::{self, Bucket};
 
 /// One dimension: part of the segment, or only filtered by.
@@ -87,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) list: Option<ListPlan>,
     /// Set when one subject is shown instead of counted.
     pub(crate) wanted: Option<Wanted>,
+    /// Set when more is looked at in every entry than how far it got.
+    pub(crate) study: Option<Study>,
 }
 
 impl Plan {
@@ -161,6 +164,7 @@ impl Plan {
             buckets,
             list: None,
             wanted: None,
+            study: None,
         })
     }
 
@@ -183,6 +187,19 @@ impl Plan {
             roots: None,
             sources: Vec::new(),
         });
+    }
+
+    /// Keeps the name of every event, as a value of it; the index into [`Plan::sources`].
+    pub(crate) fn keep_events(&mut self) -> usize {
+        self.keep(Source::Field(Field::Event))
+    }
+
+    /// Keeps one more value of each event; the index into [`Plan::sources`].
+    pub(crate) fn keep(&mut self, source: Source) -> usize {
+        let mut sources = Sources(std::mem::take(&mut self.sources));
+        let index = sources.keep(source);
+        self.sources = sources.0;
+        index
     }
 
     /// The last instant an event can have and be used.

@@ -12,6 +12,7 @@ use crate::columns::{
 use crate::condition::Masks;
 use crate::membership::{self, FINDERS, Member, Membership, NO_HIT};
 use crate::plan::{Plan, default_population};
+use crate::study::Study;
 
 /// The columns of a batch.
 pub(crate) struct Rows<'b> {
@@ -29,6 +30,8 @@ pub(crate) struct Rows<'b> {
     pub(crate) exclusions: Vec<u32>,
     /// Whether it breaks a strict funnel whose scope is every event; empty otherwise.
     scope: Vec<bool>,
+    /// Whether every event is of use.
+    all: bool,
     /// Whether it says why a subject stopped; empty when not asked for.
     reasons: Vec<bool>,
     /// Verdict on environment and on traffic, where asked.
@@ -140,6 +143,7 @@ impl<'b> Rows<'b> {
             outcomes: masks.outcomes,
             exclusions: masks.exclusions,
             scope,
+            all: plan.study.as_ref().is_some_and(Study::reads_every_event),
             reasons,
             population,
             values,
@@ -228,7 +232,8 @@ impl<'b> Rows<'b> {
                     Attribution::Entry | Attribution::First | Attribution::Step(_) => false,
                 }
         };
-        self.exclusions[row] == 0
+        !self.all
+            && self.exclusions[row] == 0
             && !self.is_in_scope(row)
             && !self.is_reason(row)
             && !self.dimensions.iter().any(other)
@@ -249,7 +254,8 @@ impl<'b> Rows<'b> {
 
     /// Whether some rule of the question can use it.
     pub(crate) fn is_useful(&self, row: usize) -> bool {
-        self.steps[row] != 0
+        self.all
+            || self.steps[row] != 0
             || self.exclusions[row] != 0
             || self.outcomes[row] != 0
             || self.is_in_scope(row)

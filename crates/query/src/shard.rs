@@ -119,6 +119,7 @@ impl Shard {
             .collect();
         let (total, listing) = (self.judge.total, self.judge.listing);
         let gathered = self.judge.gathered;
+        let found = self.judge.findings.in_words(&labels)?;
         self.counts.without_entry = self.judge.without_entry;
         Ok(Outcome {
             total,
@@ -127,6 +128,7 @@ impl Shard {
             of_companies: self.of_companies,
             listing,
             gathered,
+            found,
         })
     }
 

@@ -10,6 +10,7 @@ use crate::list::{Listed, Listing, Place};
 use crate::numbers::{Numbers, Reason};
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
 use crate::plan::Plan;
+use crate::study::{Findings, Looked};
 
 /// Where judged entries go.
 pub(crate) struct Sink<'a> {
@@ -18,9 +19,12 @@ pub(crate) struct Sink<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) labels: &'a Labels<'a>,
     pub(crate) subject: &'a Subject<'a>,
+    /// The value of each of the plan's dimensions that the subject stands under.
+    pub(crate) known: &'a [u32],
     pub(crate) total: &'a mut Numbers,
     pub(crate) groups: &'a mut HashMap<Box<[u32]>, Numbers>,
     pub(crate) listing: &'a mut Listing,
+    pub(crate) findings: &'a mut Findings,
     pub(crate) pass: &'a mut Pass,
 }
 
@@ -37,7 +41,7 @@ pub(crate) enum Pass {
 }
 
 impl Sink<'_> {
-    pub(crate) fn total(&mut self, entry: &Entry<'_>) {
+    pub(crate) fn total(&mut self, entry: &Entry<'_>) -> Result<()> {
         match &self.plan.list {
             None => {
                 let reason = self.reason(entry);
@@ -45,6 +49,18 @@ impl Sink<'_> {
             }
             Some(_) if self.plan.breakdown == 0 => self.list(&[], entry),
             Some(_) => {}
+        }
+        match (&self.plan.study, *self.pass) {
+            (Some(study), Pass::Whole { .. }) => {
+                let of = Looked {
+                    rules: self.rules,
+                    subject: self.subject,
+                    known: self.known,
+                    entry,
+                };
+                self.findings.update(study, &of)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The whole door over a real store, engine and local log in a temporary folder.
 
+mod analyses;
 mod intake;
 mod journeys;
 mod operations;

@@ -236,9 +236,20 @@ async fn dealt(
     batch_rows: usize,
 ) -> Outcome {
     let (run, plan) = compiled(world, asked).await;
+    deal(world, &run, plan, shards, batch_rows).await
+}
+
+/// As [`dealt`], of a question that is compiled already.
+pub(super) async fn deal(
+    world: &World,
+    run: &Run,
+    plan: Arc<Plan>,
+    shards: usize,
+    batch_rows: usize,
+) -> Outcome {
     let scan = world
         .engine
-        .scan(&run, "default", &plan, &Membership::Hoped)
+        .scan(run, "default", &plan, &Membership::Hoped)
         .await
         .unwrap();
     let whole = collect(scan, run.session.task_ctx()).await.unwrap();
@@ -266,7 +277,7 @@ async fn dealt(
     all
 }
 
-async fn compiled(world: &World, asked: &serde_json::Value) -> (Run, Arc<Plan>) {
+pub(super) async fn compiled(world: &World, asked: &serde_json::Value) -> (Run, Arc<Plan>) {
     let question = question(asked.clone());
     let run = world.engine.start(None).await.unwrap();
     let checked = question.check().unwrap();
