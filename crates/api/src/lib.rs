@@ -9,6 +9,7 @@ mod app;
 mod body;
 mod dead_letters;
 mod drivers;
+mod effort;
 mod etag;
 mod events;
 mod failure;

@@ -47,6 +47,7 @@ pub fn openapi_json() -> &'static str {
         crate::success_rates::success_rates,
         crate::surfaces::surfaces,
         crate::never_succeeded::never_succeeded,
+        crate::effort::effort,
         crate::sql::sql,
         crate::dead_letters::list,
         crate::dead_letters::replay,

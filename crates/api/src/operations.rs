@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 22] = [
+const PLACES: [(&str, &str); 23] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -96,6 +96,10 @@ const PLACES: [(&str, &str); 22] = [
         "what the dropped of a step did instead",
     ),
     ("POST /api/v1/funnels/drivers", "what goes with success"),
+    (
+        "GET /api/v1/effort",
+        "clicks, time and steps back up to the link; what comes before the prompt",
+    ),
     (
         "GET /api/v1/success-rates",
         "linked ÷ started by any dimension, over time",

@@ -21,7 +21,7 @@ use crate::list::Listing;
 use crate::numbers::{BucketCounts, Numbers, Reason};
 use crate::plan::Plan;
 use crate::sink::{Pass, Sink};
-use crate::study::Findings;
+use crate::study::{Findings, Study};
 
 /// One event that some rule can use.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,8 @@ pub(crate) struct Hit {
     pub(crate) exclusions: u32,
     /// Where its values begin in `Subject::values`.
     pub(crate) values: u32,
+    /// Where its whole numbers begin in `Subject::numbers`.
+    pub(crate) numbers: u32,
     /// Its ids in `Subject::ids`, for lists.
     pub(crate) ids: u32,
     /// Whether it breaks a strict funnel.
@@ -77,6 +79,8 @@ pub(crate) struct Subject<'s> {
     pub(crate) hits: &'s [Hit],
     /// A code per source of the plan for each hit.
     pub(crate) values: &'s [u32],
+    /// A number per column of the plan for each hit.
+    pub(crate) numbers: &'s [Option<i64>],
     /// Own id and company of the root's hits that take a step, for lists.
     pub(crate) ids: &'s [(String, Option<String>)],
 }
@@ -84,6 +88,11 @@ pub(crate) struct Subject<'s> {
 impl Subject<'_> {
     pub(crate) fn value(&self, hit: usize, source: usize) -> u32 {
         self.values[self.hits[hit].values as usize + source]
+    }
+
+    /// A whole number of an event, by its place in the plan's.
+    pub(crate) fn number(&self, hit: usize, number: usize) -> Option<i64> {
+        self.numbers[self.hits[hit].numbers as usize + number]
     }
 }
 
@@ -126,8 +135,10 @@ impl Judge {
             .filter(|d| plan.dimensions[*d].attribution == Attribution::Each)
             .collect();
         let filters_choice = plan.filters.iter().any(|f| chosen.contains(&f.dimension));
-        let group_bytes =
-            512 + plan.rules.steps().len() * 512 + plan.buckets.len() * size_of::<BucketCounts>();
+        let group_bytes = 512
+            + plan.rules.steps().len() * 512
+            + plan.buckets.len() * size_of::<BucketCounts>()
+            + plan.study.as_ref().map_or(0, Study::group_bytes);
         Judge {
             total: Numbers::new(plan),
             groups: HashMap::new(),

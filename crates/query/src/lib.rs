@@ -14,6 +14,7 @@ mod controllable;
 mod daily_view;
 mod dead_letters;
 mod drivers;
+mod effort;
 mod engine;
 mod error;
 mod funnel;
@@ -65,6 +66,12 @@ pub use drivers::{
     Against, DEFAULT_DRIVERS, DriverDifference, DriverRow, DriverSide, DriverTest, DriversAnswer,
     DriversQuestion, EXPERIMENTS, LEAST_MATURED, MAX_DRIVER_DIMENSIONS, MAX_DRIVERS,
     MAX_DRIVERS_SHOWN, TOO_SMALL,
+};
+pub use effort::{
+    ADVISED_ACTIONS, ADVISED_CLICKS, ActiveTime, CountBar, CountMeasure, EffortAnswer,
+    EffortQuestion, IDLE_US, JourneyEffort, JourneyEfforts, MAX_COUNT, NO_SESSION_IDS,
+    NOTHING_ADVISED, NOTHING_TO_COUNT, PROMISED_US, PromptEffort, PromptEfforts, Sessions,
+    TimeMeasure,
 };
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};

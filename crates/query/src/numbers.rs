@@ -6,11 +6,12 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use linkfunnel_funnel::{Entry, Rules, State, Tally};
 
+use crate::effort::{Effort, Facts};
 use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
 use crate::plan::Plan;
-use crate::study::Found;
+use crate::study::{Found, Study};
 use crate::trend::bucket_of;
 
 /// Counts of one interval of the trend.
@@ -40,6 +41,8 @@ pub(crate) struct Reason {
 pub(crate) struct Numbers {
     pub(crate) tally: Tally,
     pub(crate) trend: Vec<BucketCounts>,
+    /// Of the matured, where effort is asked for.
+    pub(crate) effort: Option<Box<Effort>>,
     /// Of the dropped, where reasons are asked for.
     pub(crate) reasons: HashMap<Reason, u64>,
     /// Converted subjects by time from entry, exact: one count before, between and after the plan's edges; empty without.
@@ -74,6 +77,10 @@ impl Numbers {
         Numbers {
             tally: Tally::new(&plan.rules, plan.times),
             trend: vec![BucketCounts::default(); plan.buckets.len()],
+            effort: match plan.study {
+                Some(Study::Effort(_)) => Some(Box::default()),
+                _ => None,
+            },
             reasons: HashMap::new(),
             bins: vec![0; plan.edges_us.as_ref().map_or(0, |edges| edges.len() + 1)],
         }
@@ -96,6 +103,13 @@ impl Numbers {
         }
     }
 
+    /// Counts what the way of an entry took.
+    pub(crate) fn update_effort(&mut self, facts: Option<&Facts>) {
+        if let (Some(effort), Some(facts)) = (&mut self.effort, facts) {
+            effort.update(facts);
+        }
+    }
+
     /// Counts an entry in the interval in which its clock started, or in the one given.
     pub(crate) fn update_trend(&mut self, plan: &Plan, entry: &Entry<'_>, bucket: Option<usize>) {
         let bucket = bucket.or_else(|| bucket_of(&plan.buckets, entry.clock.us));
@@ -106,6 +120,9 @@ impl Numbers {
 
     pub(crate) fn merge(&mut self, other: &Numbers) {
         self.tally.merge(&other.tally);
+        if let (Some(mine), Some(more)) = (&mut self.effort, &other.effort) {
+            mine.merge(more);
+        }
         for (mine, more) in self.trend.iter_mut().zip(&other.trend) {
             mine.entered += more.entered;
             mine.converted += more.converted;

@@ -69,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) population: Population,
     /// Every value that is kept of an event, each once.
     pub(crate) sources: Vec<Source>,
+    /// Columns of whole numbers that are kept of an event, each once.
+    pub(crate) numbers: Vec<&'static str>,
     /// Those of the breakdown first, in its order, then those only filtered by.
     pub(crate) dimensions: Vec<Dimension>,
     /// How many of them are the breakdown.
@@ -150,6 +152,7 @@ impl Plan {
             scope_all,
             population,
             sources: sources.0,
+            numbers: Vec::new(),
             dimensions,
             breakdown,
             filters,
@@ -202,6 +205,15 @@ impl Plan {
         index
     }
 
+    /// Keeps a column of whole numbers of each event; the index into [`Plan::numbers`].
+    pub(crate) fn keep_number(&mut self, column: &'static str) -> usize {
+        let known = self.numbers.iter().position(|other| *other == column);
+        known.unwrap_or_else(|| {
+            self.numbers.push(column);
+            self.numbers.len() - 1
+        })
+    }
+
     /// The last instant an event can have and be used.
     pub(crate) fn last_us(&self) -> i64 {
         self.span
@@ -245,6 +257,7 @@ impl Plan {
         names.extend(self.population.human.then_some(Field::Traffic.column()));
         names.extend(self.matching.columns());
         names.extend(self.sources.iter().flat_map(Source::columns));
+        names.extend(&self.numbers);
         if self.list.is_some() {
             names.extend([self.id_kind().field().column(), Field::CompanyId.column()]);
         }

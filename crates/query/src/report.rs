@@ -73,6 +73,15 @@ impl Reporter<'_> {
             .collect()
     }
 
+    /// The segments with their keys, `(other)` last.
+    pub(crate) fn keyed(&self, ranked: Ranked) -> Vec<(BTreeMap<String, String>, Numbers)> {
+        let other = vec![Arc::<str>::from(OTHER); self.plan.breakdown];
+        let other = ranked.other.map(|numbers| (other, numbers));
+        let all = ranked.shown.into_iter().chain(other);
+        all.map(|(labels, numbers)| (self.key(&labels), numbers))
+            .collect()
+    }
+
     /// Dimension → label.
     pub(crate) fn key(&self, labels: &[Arc<str>]) -> BTreeMap<String, String> {
         let names = self.plan.dimensions.iter().map(|d| d.name.clone());
@@ -362,7 +371,7 @@ fn expected(tally: &Tally, survival: &Survival) -> Rate {
     }
 }
 
-fn times(histogram: &Histogram) -> Times {
+pub(crate) fn times(histogram: &Histogram) -> Times {
     let at = |percent| histogram.percentile_us(percent).map(ms);
     let code = (histogram.count() == 0).then(|| null::NOBODY_REACHED.to_owned());
     Times {

@@ -38,6 +38,8 @@ pub(crate) struct Rows<'b> {
     population: Vec<Vec<bool>>,
     /// Per source, the code per row.
     pub(crate) values: Vec<Vec<u32>>,
+    /// Per column of whole numbers of the plan.
+    numbers: Vec<(&'b [i64], &'b dyn Array)>,
     /// Per dimension, its source and which of its values counts.
     dimensions: Vec<(usize, Attribution)>,
     activity: Option<Vec<bool>>,
@@ -147,6 +149,11 @@ impl<'b> Rows<'b> {
             reasons,
             population,
             values,
+            numbers: plan
+                .numbers
+                .iter()
+                .map(|column| int64s(batch, column))
+                .collect::<Result<_>>()?,
             dimensions,
             activity,
             ids,
@@ -267,6 +274,12 @@ impl<'b> Rows<'b> {
     pub(crate) fn company(&self, row: usize) -> Option<&'b str> {
         let (_, companies) = self.ids?;
         companies.is_valid(row).then(|| companies.value(row))
+    }
+
+    /// The plan's whole numbers of an event.
+    pub(crate) fn numbers(&self, row: usize) -> impl Iterator<Item = Option<i64>> {
+        let numbers = self.numbers.iter();
+        numbers.map(move |(values, array)| array.is_valid(row).then(|| values[row]))
     }
 
     pub(crate) fn ids(&self, row: usize) -> Option<(String, Option<String>)> {

@@ -27,6 +27,7 @@ pub(crate) struct Shard {
     root: Option<Root>,
     hits: Vec<Hit>,
     values: Vec<u32>,
+    numbers: Vec<Option<i64>>,
     ids: Vec<(String, Option<String>)>,
     /// Where journeys have to be found: the root's events, and what the journeys it names are called.
     members: Vec<Member>,
@@ -59,6 +60,7 @@ impl Shard {
             root: None,
             hits: Vec::new(),
             values: Vec::new(),
+            numbers: Vec::new(),
             ids: Vec::new(),
             members: Vec::new(),
             names: HashMap::new(),
@@ -140,6 +142,7 @@ impl Shard {
             + self.members.capacity() * size_of::<Member>()
             + self.loose.capacity() * size_of::<Loose>()
             + self.of_companies.capacity() * size_of::<i64>()
+            + self.numbers.capacity() * size_of::<Option<i64>>()
             + self.interner.bytes()
             + self.judge.bytes()
             + listed
@@ -190,6 +193,8 @@ impl Shard {
         };
         self.values
             .extend(rows.values.iter().map(|codes| codes[row]));
+        let numbers = index(self.numbers.len())?;
+        self.numbers.extend(rows.numbers(row));
         let ids = match rows.ids(row).filter(|_| steps != 0) {
             Some(ids) => {
                 self.ids.push(ids);
@@ -210,6 +215,7 @@ impl Shard {
             is_choice: steps != 0 || rows.is_activity(row),
             is_counted,
             values,
+            numbers,
             ids,
         });
         index(self.hits.len() - 1).map(Some)
@@ -252,6 +258,7 @@ impl Shard {
                 root: root.key,
                 hits,
                 values: &self.values,
+                numbers: &self.numbers,
                 ids: &self.ids,
             };
             let counted = |judge: &Judge| judge.total.tally.entered + judge.listing.count;
@@ -263,6 +270,7 @@ impl Shard {
         }
         self.hits.clear();
         self.values.clear();
+        self.numbers.clear();
         self.ids.clear();
         self.members.clear();
         self.names.clear();

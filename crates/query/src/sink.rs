@@ -45,6 +45,8 @@ impl Sink<'_> {
         match &self.plan.list {
             None => {
                 let reason = self.reason(entry);
+                let effort = self.findings.effort(self.labels, self.subject, entry);
+                self.total.update_effort(effort.as_ref());
                 count(self.plan, self.rules, *self.pass, self.total, entry, reason);
             }
             Some(_) if self.plan.breakdown == 0 => self.list(&[], entry),
@@ -76,7 +78,9 @@ impl Sink<'_> {
             }
             self.groups.insert(key.into(), Numbers::new(self.plan));
         }
+        let effort = self.findings.effort(self.labels, self.subject, entry);
         if let Some(numbers) = self.groups.get_mut(key) {
+            numbers.update_effort(effort.as_ref());
             count(self.plan, self.rules, *self.pass, numbers, entry, reason);
         }
         Ok(())

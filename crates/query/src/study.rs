@@ -8,6 +8,7 @@ use linkfunnel_funnel::{Entry, Rules};
 
 use crate::columns::Source;
 use crate::drivers::{CodedDrivers, Drivers, DriversPlan};
+use crate::effort::{EffortPlan, Facts, Kinds};
 use crate::judge::{Labels, Subject};
 use crate::paths::{Paths, PathsPlan};
 
@@ -18,6 +19,8 @@ pub(crate) enum Study {
     Paths(PathsPlan),
     /// What goes with success.
     Drivers(DriversPlan),
+    /// What the way took; counted by segment.
+    Effort(EffortPlan),
 }
 
 /// An entry that counts in the total, and all there is to see of it.
@@ -35,6 +38,7 @@ pub(crate) struct Looked<'l> {
 pub(crate) struct Findings {
     paths: Paths<u32>,
     drivers: CodedDrivers,
+    kinds: Kinds,
 }
 
 /// What was found, in words.
@@ -50,6 +54,15 @@ impl Study {
         match self {
             Study::Paths(_) => true,
             Study::Drivers(plan) => plan.events.is_some(),
+            Study::Effort(_) => true,
+        }
+    }
+
+    /// Memory one more segment takes beside its numbers, roughly, in bytes.
+    pub(crate) fn group_bytes(&self) -> usize {
+        match self {
+            Study::Effort(_) => 8 << 10,
+            Study::Paths(_) | Study::Drivers(_) => 0,
         }
     }
 }
@@ -65,6 +78,20 @@ impl Findings {
                 plan.update(&mut self.drivers, of);
                 Ok(())
             }
+            Study::Effort(_) => Ok(()),
+        }
+    }
+
+    /// What the way of a matured entry took, where that is asked.
+    pub(crate) fn effort(
+        &mut self,
+        labels: &Labels<'_>,
+        subject: &Subject<'_>,
+        entry: &Entry<'_>,
+    ) -> Option<Facts> {
+        match &labels.plan.study {
+            Some(Study::Effort(plan)) => plan.facts(&mut self.kinds, labels, subject, entry),
+            _ => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Paths and drivers through the door.
+//! Paths, drivers and effort through the door.
 
 use serde_json::{Value, json};
 
@@ -108,4 +108,34 @@ async fn drivers_say_that_they_are_no_causes_and_what_is_too_small_to_test() {
         problem.problem(422, "unknown_field")["pointer"],
         "/dimensions/1"
     );
+}
+
+#[tokio::test]
+async fn effort_comes_by_dimension_and_refuses_what_it_does_not_know() {
+    let world = three_journeys().await;
+    let path = "/api/v1/effort?by=category&from=2026-11-20&to=2026-11-22&timezone=Europe/Paris";
+    let reply = world.get(path).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let answer = reply.json();
+    let total = &answer["journeys"]["total"];
+    assert_eq!(total["matured"]["entered"], 3, "{answer}");
+    // Each chose; j-2 pressed the way out too.
+    let bars: Vec<(u64, u64)> = total["clicks"]["by_count"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bar| {
+            (
+                bar["count"].as_u64().unwrap(),
+                bar["not_linked"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(bars, [(1, 2), (2, 1)], "{answer}");
+    assert_eq!(answer["idle_over_ms"], 300_000.0);
+    let problem = world.get("/api/v1/effort?from=2026-11-20").await;
+    assert_eq!(problem.problem(422, "missing_field")["pointer"], "/to");
+    let problem = world.get("/api/v1/effort?by=categry").await;
+    assert_eq!(problem.problem(422, "unknown_field")["pointer"], "/by/0");
+    world.get("/api/v1/effort?interval=day").await.any_problem();
 }

@@ -1,9 +1,12 @@
 //! Generated streams with all their dirt: the answers equal the known truth, also where most events
 //! name neither company nor journey.
 
-use linkfunnel_model::{Defaults, Event, Field, decode};
+use std::collections::{BTreeMap, HashSet};
+
+use linkfunnel_model::{Defaults, Event, Field, Value, decode};
 use linkfunnel_testkit::generate::{
-    Counts, Delivery, Dirt, FunnelTruth, GenerateConfig, Generator, Ids, TenantTruth, Volume,
+    Counts, Delivery, Dirt, FunnelTruth, GenerateConfig, Generator, Ids, Prompted, TenantTruth,
+    Volume,
 };
 use serde_json::json;
 
@@ -191,4 +194,130 @@ async fn where_all_ids_are_named_no_question_looks_for_any() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_whose_events_name_all_ids_give_exactly_the_true_counts() {
     equals_truth(3, Ids::Full, 600).await;
+}
+
+/// Subjects by count, linked or not.
+fn by_count(measure: &crate::CountMeasure) -> BTreeMap<u64, u64> {
+    let bars = measure.by_count.iter();
+    bars.map(|bar| (bar.count, bar.linked + bar.not_linked))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_effort_told_of_a_generated_stream_is_the_true_one() {
+    let (deliveries, truth) = generate(5, Ids::Full, 900);
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, &events(&deliveries));
+    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
+    let question = serde_json::from_value(question).unwrap();
+    let told = world.engine.effort("default", question).await.unwrap();
+    let truth = &truth.effort;
+    let journeys = &told.journeys.total;
+    let linked = journeys.clicks.by_count.iter().filter(|bar| bar.linked > 0);
+    let linked: BTreeMap<u64, u64> = linked.map(|bar| (bar.count, bar.linked)).collect();
+    assert_eq!(linked, truth.clicks_of_linked);
+    assert_eq!(by_count(&journeys.back_steps), truth.back_steps);
+}
+
+#[tokio::test]
+async fn the_active_time_that_clients_counted_is_the_true_one() {
+    let (deliveries, truth) = generate(6, Ids::Full, 900);
+    let mut events = events(&deliveries);
+    // Of the journeys whose end says it; the others' times lie between events.
+    let said = |event: &&Event<'_>| {
+        let ends = ["connection.linked", "journey.completed"];
+        event.get(Field::CountersActiveMs).is_some() && ends.contains(&event.name())
+    };
+    let journey = |event: &Event<'_>| event.text(Field::JourneyId).map(str::to_owned);
+    let counted: HashSet<Option<String>> = events.iter().filter(said).map(journey).collect();
+    events.retain(|event| counted.contains(&journey(event)));
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, &events);
+    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
+    let question = serde_json::from_value(question).unwrap();
+    let told = world.engine.effort("default", question).await.unwrap();
+    let (active, truth) = (&told.journeys.total.active, &truth.effort);
+    for (promised, measure) in [
+        ("true", &active.announced),
+        ("false", &active.not_announced),
+        ("(none)", &active.unknown),
+    ] {
+        let seconds = truth
+            .active_s_of_linked
+            .get(promised)
+            .cloned()
+            .unwrap_or_default();
+        let all: u64 = seconds.values().sum();
+        assert_eq!(measure.linked, all, "{promised}");
+        let upto = |most: u64| seconds.range(..=most).map(|(_, n)| *n).sum::<u64>();
+        let share = |part: u64| {
+            u32::try_from(part).map(f64::from).unwrap() / u32::try_from(all).map(f64::from).unwrap()
+        };
+        if let Some(within) = measure.linked_within_promise.value {
+            assert!(
+                (share(upto(59))..=share(upto(60))).contains(&within),
+                "{promised}: {within}"
+            );
+        }
+    }
+}
+
+/// By company, the actions that its first `name` says and when it was.
+fn first_of<'e>(events: &'e [Event<'_>], name: &str) -> BTreeMap<&'e str, (i64, u64)> {
+    let mut first = BTreeMap::new();
+    for event in events.iter().filter(|event| event.name() == name) {
+        let actions = match event.get(Field::CountersActions) {
+            Some(Value::Int(actions)) => u64::try_from(*actions).unwrap(),
+            _ => 0,
+        };
+        let company = event.text(Field::CompanyId).unwrap();
+        let told = (event.occurred_at_us(), actions);
+        let known = first.entry(company).or_insert(told);
+        *known = told.min(*known);
+    }
+    first
+}
+
+#[tokio::test]
+async fn the_actions_before_the_first_prompt_are_the_true_ones() {
+    let (deliveries, truth) = generate(7, Ids::Full, 900);
+    let mut events = events(&deliveries);
+    // The truth looks at the first prompt also where a link came before it.
+    events.retain(|event| event.name() != "connection.linked");
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, &events);
+    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
+    let question = serde_json::from_value(question).unwrap();
+    let told = world.engine.effort("default", question).await.unwrap();
+    let companies = |truth: &BTreeMap<u64, Prompted>| -> BTreeMap<u64, u64> {
+        truth.iter().map(|(n, p)| (*n, p.companies)).collect()
+    };
+    let mut from_signup = companies(&truth.effort.actions_from_signup);
+    let mut from_landing = companies(&truth.effort.actions_from_landing);
+    // Nor does it mind a server's clock beside the browser's: by it the sign-up may come after the prompt or before the landing.
+    let (landed, signed_up) = (
+        first_of(&events, "visit.landed"),
+        first_of(&events, "signup.completed"),
+    );
+    for (company, (shown_us, actions)) in first_of(&events, "cta.shown") {
+        let (signed_up_us, before) = signed_up[company];
+        if shown_us < signed_up_us {
+            *from_signup.get_mut(&actions).unwrap() -= 1;
+        }
+        if shown_us < signed_up_us || signed_up_us < landed[company].0 {
+            *from_landing.get_mut(&(actions + before)).unwrap() -= 1;
+            *from_landing.entry(actions).or_default() += 1;
+        }
+    }
+    for (told, mut truth) in [
+        (&told.from_signup.total, from_signup),
+        (&told.from_landing.total, from_landing),
+    ] {
+        truth.retain(|_, companies| *companies > 0);
+        assert_eq!(by_count(&told.actions), truth);
+        assert_eq!(told.actions_from_events, 0);
+    }
 }

@@ -153,6 +153,17 @@ async fn a_filter_selects_subjects_and_mistakes_point_at_what_is_wrong() {
     }
 }
 
+#[tokio::test]
+async fn an_event_that_names_no_journey_is_part_of_the_way_of_the_journey_it_belongs_to() {
+    let world = World::of(
+        "0 j1 opened company_id=c1\n1 j1 chose company_id=c1\n2 - attempt.exited company_id=c1
+         0 j2 opened company_id=c2\n1 j2 chose company_id=c2\n2 - help.opened company_id=c3",
+    )
+    .await;
+    let answer = ask(&world, json!({})).await;
+    assert_eq!(lines(&answer), ["attempt.exited: 1 …0", "(nothing): 1 …0"]);
+}
+
 /// Seconds since T0, journey, kind of event.
 type Random = (i64, u8, u8);
 
