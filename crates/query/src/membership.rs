@@ -11,7 +11,9 @@
 //! begin or bridge a run; they belong to the fitting one with the latest activity at most a day before.
 //! A derived journey is named by its root and by the category and time of its first event. Of a run
 //! that began earlier than a day before the range, the first event within that day stands for it: the
-//! counts are the same for any range, the shown id is not.
+//! counts are the same for any range, the shown id is not. (An event of that day itself is judged by
+//! that day alone; if it belonged to a journey named still earlier, an event after it that is no
+//! activity, or of no known category, may be counted with it.)
 //!
 //! Whether two categories fit is judged by the events of the last day alone, so a day before the range
 //! is all that has to be read. Those events serve membership only.

@@ -186,6 +186,7 @@ impl Store {
                 path: new_path(kind),
                 size: encoded.bytes.len() as u64,
                 modified_ms: (self.inner.clock)() / 1000,
+                newest: 0,
                 contents: encoded.contents,
             };
             self.put(&file.path, encoded.bytes.into()).await?;

@@ -32,7 +32,7 @@ use serde_json::json;
 use crate::commit::{Attempt, Header, new_path};
 use crate::copies::Dropping;
 use crate::copies_for_good::{CopyCounts, SharedCounts};
-use crate::error::{Result, While};
+use crate::error::{Error, Result, While};
 use crate::file::{DataFile, RowKind};
 use crate::order::Survey;
 use crate::scan::{FOOTER_HINT, Input, Scan, full_schema, partitioned};
@@ -196,6 +196,7 @@ impl Store {
             path,
             size,
             modified_ms,
+            newest: 0,
             contents,
         });
         Ok(Some(Merged { file, copies }))
@@ -228,7 +229,16 @@ impl Store {
                 limited: false,
             })
             .collect();
-        let roots = self.roots(&self.view(), &inputs, &scan, &state).await?;
+        let roots = match self.roots(&self.view(), &inputs, &scan, &state).await {
+            Err(Error::TooManyIds { limit_bytes }) => {
+                tracing::warn!(
+                    limit_bytes,
+                    "too many ids, rows are merged under the roots they have"
+                );
+                None
+            }
+            roots => roots?,
+        };
         let plan = self.plan_inputs(inputs, &[], &scan, roots.as_ref(), 1, &state)?;
         Ok(match plan.output_partitioning().partition_count() {
             1 => plan,

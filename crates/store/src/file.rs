@@ -71,6 +71,9 @@ pub(crate) struct DataFile {
     pub(crate) size: u64,
     /// When it was written (ms since the epoch).
     pub(crate) modified_ms: i64,
+    /// The table holds all of its rows since this version at the latest; 0 for a file not committed
+    /// yet. Rewriting rows does not make them newer.
+    pub(crate) newest: i64,
     pub(crate) contents: Contents,
 }
 
@@ -178,6 +181,7 @@ impl DataFile {
             path: add.path.clone(),
             size: u64::try_from(add.size).unwrap_or(0),
             modified_ms: add.modification_time,
+            newest: 0,
             contents: Contents {
                 spans: tag(SPANS).and_then(|text| parse_spans(&text)),
                 distinct: tag(DISTINCT).as_deref() == Some("true"),
@@ -290,6 +294,7 @@ mod tests {
             path: "_kind=event/a.parquet".into(),
             size: 10,
             modified_ms: 5,
+            newest: 0,
             contents: Contents {
                 rows: 3,
                 tenants: Some(("a".into(), "b".into())),

@@ -1,9 +1,10 @@
 //! Rows whose root is not the one they are stored under (semantics rule 1): they are kept out of the
-//! stream of their file, put in order by their root, and merged back as an input of their own.
+//! stream of their file, put in order by their root, and merged back as an input of their own. A file
+//! of which many rows move is put in order as a whole.
 //!
 //! Where every row names its company, nothing of this happens and nothing is read for it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -33,13 +34,26 @@ use crate::view::ReadView;
 #[derive(Debug)]
 pub(crate) struct Roots {
     pub(crate) ways: Arc<Ways>,
-    moving: HashSet<String>,
+    moving: HashMap<String, Moving>,
 }
 
+/// How many of a file's rows are stored under another root than theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moving {
+    None,
+    /// They are picked out of the file, and the others stream.
+    Few,
+    /// All of its rows are sorted: picking them out would read the file twice for little.
+    Many,
+}
+
+/// From one in so many rows on they are many.
+const ONE_IN: u64 = 8;
+
 impl Roots {
-    /// Whether the file may hold rows whose root is not the one they are stored under.
-    pub(crate) fn may_move(&self, file: &DataFile) -> bool {
-        self.moving.contains(&file.path)
+    /// How many of a file's rows move.
+    pub(crate) fn moving(&self, file: &DataFile) -> Moving {
+        self.moving.get(&file.path).copied().unwrap_or(Moving::None)
     }
 }
 
@@ -62,15 +76,23 @@ impl Store {
         if scan.raw || scan.kind != RowKind::Event || !any {
             return Ok(None);
         }
-        let ways = self.ways(view, Goal::Company, state).await?;
-        let mut moving = HashSet::new();
+        let laid = self.ways(view, Goal::Company, state).await?;
+        let mut moving = HashMap::new();
         for input in inputs.iter().filter(of_file) {
-            // what a part of a file says is not kept: its rows are looked at as they pass
-            let moves = input.limited || self.ids_of(&input.file, state).await?.has_movers(&ways);
-            if moves {
-                moving.insert(input.file.path.clone());
-            }
+            let file = &input.file;
+            let rows = match input.limited {
+                // what a part of a file says is not kept: its rows are looked at as they pass
+                true => file.contents.rows,
+                false => self.ids_of(file, state).await?.movers(&laid),
+            };
+            let moves = match rows {
+                0 => continue,
+                rows if rows.saturating_mul(ONE_IN) < file.contents.rows => Moving::Few,
+                _ => Moving::Many,
+            };
+            moving.insert(file.path.clone(), moves);
         }
+        let ways = Arc::clone(&laid.ways);
         Ok(Some(Roots { ways, moving }))
     }
 }

@@ -10,40 +10,33 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::ScalarValue;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, conjunction_opt};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
-use object_store::ObjectMeta;
-use object_store::path::Path;
 
 use crate::copies::{DropCopiesExec, Dropping, KeyColumns};
 use crate::error::{Result, While};
 use crate::file::{Bounds, DataFile, RowKind, overlap};
-use crate::filters::{
-    Filters, ScanRequest, between, column_index, compare, rebase, time, up_to, word,
-};
+use crate::filters::{Filters, ScanRequest, column_index, rebase};
 use crate::hot::HotRows;
 use crate::hot_exec::{HotExec, HotFilter};
-use crate::ids::KINDS;
-use crate::roots::{Question, RootExpr, Roots, root_inputs};
+use crate::roots::{Moving, Roots};
 use crate::schema;
 use crate::store::Store;
 use crate::table::Offsets;
 use crate::view::ReadView;
+
+mod files;
+mod movers;
+
+pub(crate) use files::partitioned;
 
 const DOING: &str = "planning a scan";
 
@@ -256,24 +249,15 @@ struct Planner<'s> {
     roots: Option<&'s Roots>,
 }
 
-/// What a file must be asked for besides its columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ask {
-    tenant: bool,
-    roots: bool,
-    occurred: bool,
-    limits: bool,
-    moving: Option<Question>,
-}
-
 impl Planner<'_> {
     fn range(&self, all: &[Input], roots: (i64, i64)) -> Result<Arc<dyn ExecutionPlan>> {
         let scan = self.scan;
         let inputs: Vec<&Input> = all
             .iter()
+            .filter(|i| self.moving(i) != Moving::Many)
             .filter(|i| overlap(i.file.contents.root_key, roots))
             .collect();
-        let moves = |input: &&Input| self.roots.is_some_and(|r| r.may_move(&input.file));
+        let moves = |input: &&Input| self.moving(input) != Moving::None;
         let sources_of_movers: Vec<&Input> = all.iter().filter(moves).collect();
         let filter = HotFilter {
             kind: scan.kind,
@@ -387,160 +371,6 @@ impl Planner<'_> {
         Ok(LexOrdering::new(order))
     }
 
-    /// One source per run of files that need the same filter, so that the order of arrival stays.
-    fn files(
-        &self,
-        inputs: &[&Input],
-        columns: &[usize],
-        roots: (i64, i64),
-    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
-        let asks: Vec<Ask> = inputs.iter().map(|input| self.ask(input, roots)).collect();
-        self.sources(inputs, &asks, columns, roots)
-    }
-
-    fn sources(
-        &self,
-        inputs: &[&Input],
-        asks: &[Ask],
-        columns: &[usize],
-        roots: (i64, i64),
-    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
-        let mut plans = Vec::new();
-        let mut at = 0;
-        while at < inputs.len() {
-            let same = asks[at..]
-                .iter()
-                .take_while(|ask| **ask == asks[at])
-                .count();
-            plans.push(self.source(&inputs[at..at + same], asks[at], columns, roots)?);
-            at += same;
-        }
-        Ok(plans)
-    }
-
-    /// The rows of these files whose root is another than the stored one and within `roots`, under
-    /// their root and in order.
-    fn movers(
-        &self,
-        inputs: &[&Input],
-        known: &Roots,
-        read: &SchemaRef,
-        roots: (i64, i64),
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let full = full_schema(RowKind::Event);
-        let mut columns = Vec::with_capacity(read.fields().len() + KINDS + 2);
-        for column in read.fields() {
-            columns.push(column_index(&full, column.name())?);
-        }
-        for name in root_inputs() {
-            let at = column_index(&full, name)?;
-            if !columns.contains(&at) {
-                columns.push(at);
-            }
-        }
-        let arriving = |input: &&Input| Ask {
-            roots: false,
-            moving: Some(Question::MovesInto(roots.0, roots.1)),
-            ..self.ask(input, roots)
-        };
-        let asks: Vec<Ask> = inputs.iter().map(arriving).collect();
-        let plan = union(self.sources(inputs, &asks, &columns, roots)?)?;
-        let source = full.project(&columns).when(DOING)?;
-        let mut shown: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
-        for (at, column) in read.fields().iter().enumerate() {
-            let name = column.name().as_str();
-            let value: Arc<dyn PhysicalExpr> = match name {
-                schema::ROOT_KEY => Arc::new(RootExpr::new(Question::Key, &known.ways, &source)?),
-                schema::ROOT_KIND => Arc::new(RootExpr::new(Question::Kind, &known.ways, &source)?),
-                _ => Arc::new(Column::new(name, at)),
-            };
-            shown.push((value, name.to_owned()));
-        }
-        let plan = ProjectionExec::try_new(shown, plan).when(DOING)?;
-        let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(Arc::new(plan)));
-        Ok(match self.ordering(read)? {
-            Some(order) => Arc::new(SortExec::new(order, plan)),
-            None => plan,
-        })
-    }
-
-    fn ask(&self, input: &Input, roots: (i64, i64)) -> Ask {
-        let contents = &input.file.contents;
-        let inside = |known: Bounds, wanted: (i64, i64)| {
-            wanted == (i64::MIN, i64::MAX)
-                || known.is_some_and(|(low, high)| wanted.0 <= low && high <= wanted.1)
-        };
-        let event = self.scan.kind == RowKind::Event;
-        Ask {
-            tenant: self.scan.tenant.is_some()
-                && input.file.only_tenant() != self.scan.tenant.as_deref(),
-            roots: event && !inside(contents.root_key, roots),
-            occurred: event && !inside(contents.occurred_at, self.scan.occurred),
-            limits: input.limited,
-            moving: self
-                .roots
-                .filter(|known| known.may_move(&input.file))
-                .map(|_| Question::Stays),
-        }
-    }
-
-    fn source(
-        &self,
-        inputs: &[&Input],
-        ask: Ask,
-        columns: &[usize],
-        roots: (i64, i64),
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let full = full_schema(self.scan.kind);
-        let mut filters = Vec::new();
-        if let (true, Some(tenant)) = (ask.tenant, &self.scan.tenant) {
-            filters.push(compare(&full, schema::TENANT, Operator::Eq, word(tenant))?);
-        }
-        if ask.roots {
-            filters.extend(between(&full, schema::ROOT_KEY, roots, |v| {
-                ScalarValue::Int64(Some(v))
-            })?);
-        }
-        if ask.occurred {
-            filters.extend(between(
-                &full,
-                schema::OCCURRED_AT,
-                self.scan.occurred,
-                time,
-            )?);
-        }
-        if ask.limits {
-            filters.push(up_to(&full, self.scan.limits)?);
-        }
-        filters.extend(self.scan.pushed.iter().cloned());
-        if let (Some(question), Some(known)) = (ask.moving, self.roots) {
-            filters.push(Arc::new(RootExpr::new(question, &known.ways, &full)?));
-        }
-        let mut source = ParquetSource::new(Arc::clone(&full))
-            .with_parquet_file_reader_factory(Arc::clone(&self.reader) as _)
-            .with_metadata_size_hint(FOOTER_HINT)
-            .with_enable_page_index(true)
-            .with_bloom_filter_on_read(false)
-            .with_pushdown_filters(true);
-        if let Some(filter) = conjunction_opt(filters) {
-            source = source.with_predicate(filter);
-        }
-        let groups = inputs
-            .iter()
-            .map(|i| FileGroup::new(vec![partitioned(&i.file)]))
-            .collect();
-        let in_order = !matches!(ask.moving, Some(Question::MovesInto(..)));
-        let order = self.ordering(&full)?.filter(|_| in_order);
-        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
-            .with_file_groups(groups)
-            .with_projection_indices(Some(columns.to_vec()))
-            .when(DOING)?
-            .with_output_ordering(order.into_iter().collect())
-            .with_preserve_order(true)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
-    }
-
     /// Filters that could not run earlier, then the wanted columns alone.
     fn finish(
         &self,
@@ -587,17 +417,6 @@ fn arrivals_overlap(inputs: &[&Input], hot: &[Arc<HotRows>]) -> bool {
     inputs.len() + usize::from(!hot.is_empty()) > 1
         && (inputs.iter().any(|i| next(i.file.contents.received_at))
             || (!hot.is_empty() && next(hot_bounds)))
-}
-
-pub(crate) fn partitioned(file: &DataFile) -> PartitionedFile {
-    PartitionedFile::new_from_meta(ObjectMeta {
-        location: Path::from(&*file.path),
-        last_modified: chrono::DateTime::from_timestamp_millis(file.modified_ms)
-            .unwrap_or_default(),
-        size: file.size,
-        e_tag: None,
-        version: None,
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What the rows of one file or hot segment say about ids: which stand together, and which rows name
 //! no company.
+//!
+//! Of the latter only the different ones are kept, with how often each occurs: by them it is known,
+//! without reading the file again, how many of its rows are stored under another root than theirs.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
@@ -11,6 +14,7 @@ use datafusion::catalog::Session;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use linkfunnel_model::{Gatherer, Goal, IdKind, Pairs, Ways};
+use parking_lot::Mutex;
 
 use crate::copies::Dropping;
 use crate::error::{Result, While};
@@ -20,6 +24,7 @@ use crate::scan::{Input, Scan, full_schema};
 use crate::schema;
 use crate::store::Store;
 use crate::table::Offsets;
+use crate::ways::Laid;
 
 /// What the rows of one source say about ids.
 #[derive(Debug, Default)]
@@ -33,9 +38,14 @@ pub(crate) struct SourceIds {
 #[derive(Debug, Default)]
 pub(crate) struct Nameless {
     roots: Vec<i64>,
+    rows: Vec<u64>,
     /// Where the ids of each begin, and where the last ones end.
     starts: Vec<usize>,
     ids: Vec<i64>,
+    /// Each id once, in order.
+    known: Vec<i64>,
+    /// How many rows were found to move by some ways, the last time anybody asked.
+    moved: Mutex<Option<(Weak<Ways>, u64)>>,
 }
 
 impl SourceIds {
@@ -46,28 +56,76 @@ impl SourceIds {
         }
     }
 
-    /// Whether some row's root is not the one it is stored under.
-    pub(crate) fn has_movers(&self, ways: &Ways) -> bool {
+    /// How many rows have another root than the one they are stored under. Where none of the ids
+    /// leads elsewhere than in the base, that of the base is known.
+    pub(crate) fn movers(&self, laid: &Laid) -> u64 {
         let nameless = &self.nameless;
-        let ends = nameless.starts.windows(2).zip(&nameless.roots);
-        ends.into_iter().any(|(ends, stored)| {
-            let ids = &nameless.ids[ends[0]..ends[1]];
-            let root = match ways.best(ids.iter().copied()) {
-                Some(found) => Some(found.key),
-                None => ids.first().copied(),
-            };
-            root.is_some_and(|root| root != *stored)
-        })
+        let is_known = |id: &i64| nameless.known.binary_search(id).is_ok();
+        let many_changed = laid.changed.len() > nameless.known.len() / 8;
+        if many_changed || laid.changed.iter().any(is_known) {
+            return nameless.count_movers(&laid.ways);
+        }
+        let mut moved = nameless.moved.lock();
+        if let Some((ways, rows)) = moved.as_ref()
+            && std::ptr::eq(ways.as_ptr(), Arc::as_ptr(&laid.base))
+        {
+            return *rows;
+        }
+        let rows = nameless.count_movers(&laid.base);
+        *moved = Some((Arc::downgrade(&laid.base), rows));
+        rows
     }
 
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let nameless = &self.nameless;
-        self.companies.bytes()
-            + self.journeys.bytes()
-            + nameless.roots.capacity() * 8
-            + nameless.starts.capacity() * 8
-            + nameless.ids.capacity() * 8
+        let numbers = nameless.roots.capacity()
+            + nameless.rows.capacity()
+            + nameless.starts.capacity()
+            + nameless.ids.capacity()
+            + nameless.known.capacity();
+        self.companies.bytes() + self.journeys.bytes() + numbers * size_of::<i64>()
+    }
+}
+
+impl Nameless {
+    fn of(rows: HashMap<Vec<i64>, u64>) -> Nameless {
+        let mut nameless = Nameless {
+            roots: Vec::with_capacity(rows.len()),
+            rows: Vec::with_capacity(rows.len()),
+            starts: Vec::with_capacity(rows.len() + 1),
+            ids: Vec::with_capacity(rows.keys().map(|key| key.len() - 1).sum()),
+            ..Nameless::default()
+        };
+        nameless.starts.push(0);
+        for (key, count) in rows {
+            nameless.roots.push(key[0]);
+            nameless.rows.push(count);
+            nameless.ids.extend_from_slice(&key[1..]);
+            nameless.starts.push(nameless.ids.len());
+        }
+        nameless.known.clone_from(&nameless.ids);
+        nameless.known.sort_unstable();
+        nameless.known.dedup();
+        nameless.known.shrink_to_fit();
+        nameless
+    }
+
+    fn count_movers(&self, ways: &Ways) -> u64 {
+        let stored = self.roots.iter().zip(&self.rows);
+        let moves = |(ends, (stored, rows)): (&[usize], (&i64, &u64))| {
+            let ids = &self.ids[ends[0]..ends[1]];
+            let root = match ways.best(ids.iter().copied()) {
+                Some(found) => Some(found.key),
+                None => ids.first().copied(),
+            };
+            if root.is_some_and(|root| root != *stored) {
+                *rows
+            } else {
+                0
+            }
+        };
+        self.starts.windows(2).zip(stored).map(moves).sum()
     }
 }
 
@@ -75,9 +133,10 @@ impl SourceIds {
 pub(crate) struct SourceGatherer {
     companies: Gatherer,
     journeys: Gatherer,
-    /// Stored root and ids of each.
-    nameless: HashSet<Vec<i64>>,
+    /// By stored root and ids, how many rows.
+    nameless: HashMap<Vec<i64>, u64>,
     ids: Vec<(IdKind, i64)>,
+    /// The key of the last row in `nameless`; empty if it is not in there.
     key: Vec<i64>,
 }
 
@@ -86,7 +145,7 @@ impl SourceGatherer {
         SourceGatherer {
             companies: Gatherer::new(Goal::Company),
             journeys: Gatherer::new(Goal::Journey),
-            nameless: HashSet::new(),
+            nameless: HashMap::new(),
             ids: Vec::new(),
             key: Vec::new(),
         }
@@ -107,9 +166,13 @@ impl SourceGatherer {
                 times[b] <= times[row] && roots[b] == roots[row] && columns.same(b, row)
             });
             if said {
+                if let Some(rows) = self.nameless.get_mut(&self.key) {
+                    *rows += 1;
+                }
                 continue;
             }
             before = Some(row);
+            self.key.clear();
             if columns.is_exempt(row) {
                 continue;
             }
@@ -118,32 +181,21 @@ impl SourceGatherer {
             self.companies.add(&self.ids, times[row]);
             self.journeys.add(&self.ids, times[row]);
             if columns.is_nameless(row) {
-                self.key.clear();
                 self.key.push(roots[row]);
                 self.key.extend(self.ids.iter().map(|id| id.1));
-                if !self.nameless.contains(&self.key) {
-                    self.nameless.insert(self.key.clone());
+                match self.nameless.get_mut(&self.key) {
+                    Some(rows) => *rows += 1,
+                    None => drop(self.nameless.insert(self.key.clone(), 1)),
                 }
             }
         }
     }
 
     pub(crate) fn finish(self) -> SourceIds {
-        let mut nameless = Nameless {
-            roots: Vec::with_capacity(self.nameless.len()),
-            starts: Vec::with_capacity(self.nameless.len() + 1),
-            ids: Vec::with_capacity(self.nameless.iter().map(|key| key.len() - 1).sum()),
-        };
-        nameless.starts.push(0);
-        for key in &self.nameless {
-            nameless.roots.push(key[0]);
-            nameless.ids.extend_from_slice(&key[1..]);
-            nameless.starts.push(nameless.ids.len());
-        }
         SourceIds {
             companies: self.companies.finish(),
             journeys: self.journeys.finish(),
-            nameless,
+            nameless: Nameless::of(self.nameless),
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Table {
     pub(crate) fingerprints: Arc<BTreeMap<StreamPartition, Fingerprint>>,
     pub(crate) removed: Arc<BTreeMap<StreamPartition, i64>>,
     pub(crate) maintenance: i64,
+    /// The last version that took rows away.
+    pub(crate) shrunk: i64,
     /// Removed files not yet deleted, with the time of their removal (ms since the epoch).
     pub(crate) tombstones: Arc<BTreeMap<String, i64>>,
     /// The columns of the table, from its metadata.
@@ -86,14 +88,36 @@ impl Table {
         for action in actions {
             self.apply_one(action, &mut change)?;
         }
+        self.date_rewritten(&mut change);
         self.version = version;
         Ok(change)
+    }
+
+    /// Rows that were only written anew are as old as they were.
+    fn date_rewritten(&mut self, change: &mut Change) {
+        let Some(newest) = change.removed.iter().map(|file| file.newest).max() else {
+            return;
+        };
+        for file in &mut change.added {
+            if change.new.iter().all(|new| new.path != file.path) {
+                let dated = DataFile {
+                    newest,
+                    ..DataFile::clone(file)
+                };
+                *file = Arc::new(dated);
+                let files = self.files_mut(file.kind);
+                files.insert(file.path.clone(), Arc::clone(file));
+            }
+        }
     }
 
     fn apply_one(&mut self, action: &Action, change: &mut Change) -> Result<()> {
         match action {
             Action::Add(add) => {
-                let file = Arc::new(DataFile::from_add(add)?);
+                let file = Arc::new(DataFile {
+                    newest: change.version,
+                    ..DataFile::from_add(add)?
+                });
                 if add.data_change {
                     change.new.push(Arc::clone(&file));
                 }
@@ -107,6 +131,9 @@ impl Table {
                             .removed
                             .extend(self.files_mut(kind).remove(&remove.path));
                     }
+                }
+                if remove.data_change {
+                    self.shrunk = change.version;
                 }
                 let when = remove.deletion_timestamp.unwrap_or(0);
                 Arc::make_mut(&mut self.tombstones).insert(remove.path.clone(), when);

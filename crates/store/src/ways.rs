@@ -1,11 +1,13 @@
 //! Where the ids of a view lead (semantics rules 1 and 2): a function of all its events, whatever the
 //! range asked about and however they arrived.
 //!
-//! What a file says about ids never changes, so it is read once and kept, as much as fits. Over the
-//! files that a view shares with those before it lie ways that are kept too; fresh files and hot rows
-//! are laid over them for each view.
+//! What a file says about ids never changes, so it is read once and kept, as much as fits. Ways are
+//! laid in layers. The base holds what the table held at some version, and the recent layer what was
+//! committed since, until that is worth taking into the base; both are kept from view to view. Hot
+//! rows are laid over them for each view. Rows are only ever added, and compaction says nothing new
+//! about ids, so a version tells what a layer covers; where rows were taken away, all is laid anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
@@ -22,13 +24,26 @@ use crate::source_ids::SourceIds;
 use crate::store::Store;
 use crate::view::ReadView;
 
-/// Fewer pairs than this are laid over anew for each view rather than taken in for good (few in
-/// tests, so that they do both).
-const WORTH_KEEPING: usize = if cfg!(test) { 8 } else { 32 << 10 };
+/// The recent layer is taken into the base once it has this many pairs (few in tests, so that they do
+/// both), and at least a sixteenth of the base's.
+const WORTH_TAKING_IN: usize = if cfg!(test) { 8 } else { 64 << 10 };
+
+/// So many versions are remembered, for queries that began a little earlier than others.
+const REMEMBERED: usize = 4;
 
 /// The ways of one view, found when they are first needed.
 #[derive(Debug, Default)]
-pub(crate) struct ViewWays([OnceCell<Arc<Ways>>; 2]);
+pub(crate) struct ViewWays([OnceCell<Arc<Laid>>; 2]);
+
+/// The ways of a view.
+#[derive(Debug)]
+pub(crate) struct Laid {
+    pub(crate) ways: Arc<Ways>,
+    /// The layer at the bottom, which many views share.
+    pub(crate) base: Arc<Ways>,
+    /// The ids that lead elsewhere than there, in order.
+    pub(crate) changed: Vec<i64>,
+}
 
 /// What is remembered of ids from view to view.
 #[derive(Debug, Default)]
@@ -39,9 +54,22 @@ pub(crate) struct IdMemory {
 
 #[derive(Debug, Default)]
 struct GoalMemory {
-    base: Mutex<Option<Arc<Base>>>,
+    /// By version, the newest last.
+    layers: Mutex<VecDeque<Layers>>,
     /// Held while ways are laid, so that no two queries do the same work.
     laying: tokio::sync::Mutex<()>,
+}
+
+/// The ways over what the table held at a version.
+#[derive(Debug, Clone)]
+struct Layers {
+    version: i64,
+    base: Arc<Ways>,
+    /// How many pairs the base was made of.
+    base_pairs: usize,
+    /// The pairs since, and the ways over them and the base.
+    recent: Arc<Pairs>,
+    ways: Arc<Ways>,
 }
 
 /// What files say, the least recently used are forgotten first.
@@ -56,14 +84,6 @@ struct Files {
 struct Kept {
     ids: Arc<SourceIds>,
     last_use: u64,
-}
-
-/// Ways over some files.
-#[derive(Debug)]
-struct Base {
-    covers: BTreeSet<String>,
-    pairs: usize,
-    ways: Arc<Ways>,
 }
 
 impl Files {
@@ -100,7 +120,8 @@ impl Store {
     /// # Errors
     /// [`Error::TooManyIds`]; what a scan fails by.
     pub async fn journeys(&self, view: &ReadView, state: &dyn Session) -> Result<Arc<Ways>> {
-        self.ways(view, Goal::Journey, state).await
+        let laid = self.ways(view, Goal::Journey, state).await?;
+        Ok(Arc::clone(&laid.ways))
     }
 
     pub(crate) async fn ways(
@@ -108,10 +129,10 @@ impl Store {
         view: &ReadView,
         goal: Goal,
         state: &dyn Session,
-    ) -> Result<Arc<Ways>> {
+    ) -> Result<Arc<Laid>> {
         let cell = &view.ways.0[goal as usize];
-        let ways = cell.get_or_try_init(|| self.lay(view, goal, state));
-        ways.await.cloned()
+        let laid = cell.get_or_try_init(|| self.lay(view, goal, state));
+        laid.await.cloned()
     }
 
     /// What a file says about ids.
@@ -134,33 +155,8 @@ impl Store {
         Ok(ids)
     }
 
-    async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Ways>> {
-        let memory = &self.inner.ids.goals[goal as usize];
-        let _turn = memory.laying.lock().await;
-        let files = &view.table.events;
-        let all_there = |base: &Arc<Base>| base.covers.iter().all(|p| files.contains_key(p));
-        let base = memory.base.lock().clone().filter(all_there);
-        let is_fresh =
-            |file: &&Arc<DataFile>| base.as_ref().is_none_or(|b| !b.covers.contains(&file.path));
-        let at_once = state.config().target_partitions().max(1);
-        let fresh =
-            futures::stream::iter(files.values().filter(is_fresh).cloned().collect::<Vec<_>>())
-                .map(async |file| self.ids_of(&file, state).await)
-                .buffered(at_once)
-                .try_collect::<Vec<_>>()
-                .await?;
-        let fresh = self.together(fresh, goal).await?;
-        let worth = base.as_ref().map_or(0, |b| WORTH_KEEPING.max(b.pairs / 4));
-        let (below, fresh) = match base {
-            Some(base) if fresh.len() <= worth => (base, fresh),
-            base => {
-                let base = self.build(base, fresh, view).await?;
-                if view.limits.is_none() {
-                    *memory.base.lock() = Some(Arc::clone(&base));
-                }
-                (base, Pairs::default())
-            }
-        };
+    async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Laid>> {
+        let layers = self.layers(view, goal, state).await?;
         let mut above: Vec<_> = view.hot.iter().map(|rows| rows.ids()).collect();
         for file in &view.later {
             let input = Input {
@@ -169,44 +165,53 @@ impl Store {
             };
             above.push(self.read_ids(input, view.limits.as_ref(), state).await?);
         }
-        let above = above.iter().map(|ids| ids.pairs(goal));
-        let mut ways = Ways::over(Arc::clone(&below.ways));
-        ways.extend(&Pairs::of(std::iter::once(&fresh).chain(above)));
-        self.check_size(below.ways.bytes() + ways.bytes())?;
-        Ok(Arc::new(ways))
+        let mut ways = Ways::over(Arc::clone(&layers.ways));
+        ways.extend(&Pairs::of(above.iter().map(|ids| ids.pairs(goal))));
+        self.check_size(layers.bytes() + ways.bytes())?;
+        Ok(Arc::new(Laid {
+            changed: ways.changed_from(&layers.base),
+            base: layers.base,
+            ways: Arc::new(ways),
+        }))
     }
 
-    /// The pairs of several sources, each once.
-    async fn together(&self, sources: Vec<Arc<SourceIds>>, goal: Goal) -> Result<Pairs> {
-        let bytes = sources.iter().map(|ids| ids.pairs(goal).bytes()).sum();
+    /// The ways over the files of a view.
+    async fn layers(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Layers> {
+        let memory = &self.inner.ids.goals[goal as usize];
+        let _turn = memory.laying.lock().await;
+        let table = &view.table;
+        let is_of_view =
+            |layers: &&Layers| (table.shrunk..=table.version).contains(&layers.version);
+        let known = memory.layers.lock().iter().rev().find(is_of_view).cloned();
+        let since = known.as_ref().map_or(i64::MIN, |layers| layers.version);
+        let fresh: Vec<_> = table
+            .events
+            .values()
+            .filter(|file| file.newest > since)
+            .cloned()
+            .collect();
+        let at_once = state.config().target_partitions().max(1);
+        let fresh = futures::stream::iter(fresh)
+            .map(async |file| self.ids_of(&file, state).await)
+            .buffered(at_once)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let bytes = fresh.iter().map(|ids| ids.pairs(goal).bytes()).sum();
         self.check_size(bytes)?;
-        off_the_async_threads(move || Pairs::of(sources.iter().map(|ids| ids.pairs(goal)))).await
-    }
-
-    /// Ways over all files of a view: those of `base` and the rest, whose pairs are `fresh`.
-    async fn build(
-        &self,
-        base: Option<Arc<Base>>,
-        fresh: Pairs,
-        view: &ReadView,
-    ) -> Result<Arc<Base>> {
-        let covers = view.table.events.keys().cloned().collect();
-        let built = off_the_async_threads(move || {
-            let mut ways = match &base {
-                Some(base) => Ways::clone(&base.ways),
-                None => Ways::default(),
-            };
-            ways.extend(&fresh);
-            let pairs = base.map_or(0, |base| base.pairs) + fresh.len();
-            Arc::new(Base {
-                covers,
-                pairs,
-                ways: Arc::new(ways),
-            })
-        })
-        .await?;
-        self.check_size(built.ways.bytes())?;
-        Ok(built)
+        let version = table.version;
+        let work = move || {
+            let fresh = Pairs::of(fresh.iter().map(|ids| ids.pairs(goal)));
+            match known {
+                Some(layers) => layers.with(version, fresh),
+                None => Layers::new(version, fresh),
+            }
+        };
+        let layers = off_the_async_threads(work).await?;
+        self.check_size(layers.bytes())?;
+        if view.limits.is_none() {
+            memory.remember(layers.clone());
+        }
+        Ok(layers)
     }
 
     fn check_size(&self, bytes: usize) -> Result<()> {
@@ -215,6 +220,68 @@ impl Store {
             return Err(Error::TooManyIds { limit_bytes });
         }
         Ok(())
+    }
+}
+
+impl GoalMemory {
+    fn remember(&self, layers: Layers) {
+        let mut all = self.layers.lock();
+        let newest = all.back().map_or(i64::MIN, |newest| newest.version);
+        if layers.version > newest {
+            all.push_back(layers);
+            if all.len() > REMEMBERED {
+                all.pop_front();
+            }
+        }
+    }
+}
+
+impl Layers {
+    fn new(version: i64, pairs: Pairs) -> Layers {
+        let base = Arc::new(Ways::new(&pairs));
+        Layers {
+            version,
+            base_pairs: pairs.len(),
+            recent: Arc::default(),
+            ways: Arc::clone(&base),
+            base,
+        }
+    }
+
+    /// With the pairs that came until a later version.
+    fn with(self, version: i64, fresh: Pairs) -> Layers {
+        if fresh.is_empty() {
+            return Layers { version, ..self };
+        }
+        let recent = Pairs::of([&*self.recent, &fresh]);
+        if recent.len() > WORTH_TAKING_IN.max(self.base_pairs / 16) {
+            let mut base = Ways::clone(&self.base);
+            base.extend(&recent);
+            let base = Arc::new(base);
+            return Layers {
+                version,
+                base_pairs: self.base_pairs + recent.len(),
+                recent: Arc::default(),
+                ways: Arc::clone(&base),
+                base,
+            };
+        }
+        let mut ways = Ways::over(Arc::clone(&self.base));
+        ways.extend(&recent);
+        Layers {
+            version,
+            recent: Arc::new(recent),
+            ways: Arc::new(ways),
+            ..self
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let above = match Arc::ptr_eq(&self.base, &self.ways) {
+            true => 0,
+            false => self.ways.bytes(),
+        };
+        self.base.bytes() + above + self.recent.bytes()
     }
 }
 

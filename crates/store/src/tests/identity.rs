@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
-use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::{displayable, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
 use linkfunnel_model::{Event, EventName, Field, IdKind, id_key};
 
 use super::lab::*;
@@ -391,264 +396,153 @@ async fn more_ids_than_the_limit_allows_are_said_and_not_guessed_at() {
         refused,
         Err(Error::TooManyIds { limit_bytes: 4_000 })
     ));
-}
-
-/// What is written down of a row that comes out: root, time, id, received at, partition, offset.
-type Seen = (i64, i64, String, i64, i32, i64);
-
-/// An event as it lies in the oracle: the tenant, ids by kind, and what is seen of it.
-#[derive(Debug, Clone)]
-struct Told {
-    tenant: &'static str,
-    ids: BTreeMap<IdKind, String>,
-    is_exempt: bool,
-    seen: Seen,
-}
-
-/// Every walk of at most three pairs: (steps, time of the last pair, key) of each company met.
-fn walk(
-    pairs: &BTreeMap<[(IdKind, String); 2], i64>,
-    at: &(IdKind, String),
-    steps: u8,
-    met: &mut BTreeSet<(u8, i64, i64)>,
-    tenant: &str,
-) {
-    if steps == 3 {
-        return;
-    }
-    for ([from, to], time) in pairs.iter().filter(|(pair, _)| pair[0] == *at) {
-        assert_eq!(from, at);
-        if to.0 == IdKind::Company {
-            met.insert((steps + 1, *time, id_key(tenant, IdKind::Company, &to.1)));
-        }
-        walk(pairs, to, steps + 1, met, tenant);
-    }
-}
-
-/// The rule, word by word.
-fn oracle(all: &[Told], tenant: &str) -> Vec<Seen> {
-    let mut pairs: BTreeMap<[(IdKind, String); 2], i64> = BTreeMap::new();
-    for told in all.iter().filter(|t| t.tenant == tenant && !t.is_exempt) {
-        for a in &told.ids {
-            for b in told.ids.iter().filter(|b| *b != a) {
-                let pair = [(*a.0, a.1.clone()), (*b.0, b.1.clone())];
-                let time = pairs.entry(pair).or_insert(told.seen.1);
-                *time = told.seen.1.min(*time);
-            }
-        }
-    }
-    let mut survivors: BTreeMap<(i64, i64, String), Seen> = BTreeMap::new();
-    for told in all.iter().filter(|t| t.tenant == tenant) {
-        let coarsest = told
-            .ids
-            .iter()
-            .next()
-            .map(|(k, id)| id_key(tenant, *k, id))
-            .unwrap();
-        let root = if told.is_exempt || told.ids.contains_key(&IdKind::Company) {
-            coarsest
-        } else {
-            let mut met = BTreeSet::new();
-            for id in &told.ids {
-                walk(&pairs, &(*id.0, id.1.clone()), 0, &mut met, tenant);
-            }
-            met.first().map_or(coarsest, |found| found.2)
-        };
-        let (_, time, id, received, partition, offset) = told.seen.clone();
-        let seen = (root, time, id.clone(), received, partition, offset);
-        let place = |s: &Seen| (s.3, s.4, s.5);
-        let kept = survivors
-            .entry((root, time, id))
-            .or_insert_with(|| seen.clone());
-        if place(&seen) < place(kept) {
-            *kept = seen;
-        }
-    }
-    let mut expected: Vec<Seen> = survivors.into_values().collect();
-    expected.sort();
-    expected
-}
-
-async fn seen(store: &Store, view: &Arc<ReadView>, tenant: &str, partitions: usize) -> Vec<Seen> {
-    let request = ScanRequest {
-        tenant: Some(tenant.to_owned()),
-        partitions,
-        ..asked(&[
-            ROOT_KEY,
-            OCCURRED_AT,
-            EVENT_KEY,
-            "event_id",
-            RECEIVED_AT,
-            PARTITION,
-            OFFSET,
-        ])
-    };
-    let mut all = Vec::new();
-    for part in run_partitioned(store, view, request).await {
-        let columns: Vec<Vec<i64>> = [0, 1, 2, 4, 6].map(|c| longs(&part, c)).to_vec();
-        let keys: Vec<[i64; 3]> = (0..columns[0].len())
-            .map(|r| [0, 1, 2].map(|c| columns[c][r]))
-            .collect();
-        assert!(keys.is_sorted(), "in table order");
-        let (ids, partitions) = (texts(&part, 3), texts(&part, 5));
-        for (r, id) in ids.into_iter().enumerate() {
-            let partition = partitions[r].parse().unwrap();
-            all.push((
-                columns[0][r],
-                columns[1][r],
-                id,
-                columns[3][r],
-                partition,
-                columns[4][r],
-            ));
-        }
-    }
-    all.sort();
-    all
-}
-
-fn random_row(dice: &mut Dice, offset: i64, partition: i32, round: i64) -> (Row, Told) {
-    let kinds = [
-        (IdKind::Company, 3, 4),
-        (IdKind::User, 4, 3),
-        (IdKind::Journey, 6, 2),
-        (IdKind::Session, 6, 3),
-        (IdKind::Attempt, 8, 2),
-        (IdKind::Connection, 8, 2),
-    ];
-    let tenant = if dice.roll(5) == 0 {
-        "other"
-    } else {
-        "default"
-    };
-    let mut ids = BTreeMap::new();
-    for (kind, numbers, one_in) in kinds {
-        if dice.roll(one_in) == 0 {
-            ids.insert(kind, dice.roll(numbers).to_string());
-        }
-    }
-    if ids.is_empty() {
-        ids.insert(IdKind::Attempt, dice.roll(8).to_string());
-    }
-    let is_exempt = dice.roll(12) == 0;
-    // few names and times, so that there are copies, with the same ids and with others
-    let (id, time) = (
-        format!("e{}", dice.roll(40)),
-        START_US + dice.roll(3) * DAY_US,
+    let report = lab.store.compact(FULL).await.unwrap();
+    assert_eq!(
+        (report.merges, report.rows),
+        (1, 404),
+        "compaction does without"
     );
-    let received = START_US + round * 100 + dice.roll(300);
-    let mut event =
-        Event::new(id.clone(), EventName::AttemptOpened, time).with(Field::TenantId, tenant);
-    for (kind, id) in &ids {
-        event = event.with(kind.field(), id.clone());
-    }
-    if is_exempt {
-        event = event.with(
-            Field::PrivacyBasis,
-            linkfunnel_model::vocab::PrivacyBasis::ExemptAudience,
-        );
-    }
-    let seen = (0, time, id, received, partition, offset);
-    let told = Told {
-        tenant,
-        ids,
-        is_exempt,
-        seen,
-    };
-    ((offset, received, event), told)
-}
-
-/// The same message as an earlier one, received later or earlier.
-fn resent(earlier: &(Row, Told), offset: i64, partition: i32, received: i64) -> (Row, Told) {
-    let ((_, _, event), mut told) = earlier.clone();
-    (told.seen.3, told.seen.4, told.seen.5) = (received, partition, offset);
-    ((offset, received, event), told)
 }
 
 #[tokio::test]
-async fn roots_equal_the_rule_for_any_arrival_hot_cold_compacted_and_in_views_of_the_past() {
-    for seed in 1..=6 {
-        let (lab, mut dice) = (Lab::new().await, Dice(seed));
-        let (mut sent, mut next) = (Vec::<(Row, Told)>::new(), [0_i64; 3]);
-        let mut waiting: Vec<Arc<HotSegment>> = Vec::new();
-        let mut past = Vec::new();
-        for round in 0..24_i64 {
-            let partition = dice.roll(3);
-            let offset = &mut next[usize::try_from(partition).unwrap()];
-            let partition = i32::try_from(partition).unwrap();
-            let mut rows = Vec::new();
-            for _ in 0..=dice.roll(6) {
-                let next = match dice.roll(4) {
-                    0 if !sent.is_empty() => {
-                        let many = i64::try_from(sent.len()).unwrap();
-                        let earlier = &sent[usize::try_from(dice.roll(many)).unwrap()];
-                        let received = START_US + round * 100 + dice.roll(300);
-                        resent(earlier, *offset, partition, received)
-                    }
-                    _ => random_row(&mut dice, *offset, partition, round),
-                };
-                rows.push(next.0.clone());
-                sent.push(next);
-                *offset += 1;
-            }
-            let segment = segment("s", partition, &rows);
-            lab.store.publish_shared(vec![Arc::clone(&segment)]);
-            waiting.push(segment);
-            if dice.roll(3) == 0 {
-                commit(&lab.store, std::mem::take(&mut waiting)).await;
-            }
-            if dice.roll(5) == 0 {
-                let options = CompactOptions {
-                    min_files: 2,
-                    full: dice.roll(2) == 0,
-                };
-                lab.store.compact(options).await.unwrap();
-            }
-            let view = lab.store.view();
-            let told: Vec<Told> = sent.iter().map(|(_, told)| told.clone()).collect();
-            for tenant in ["default", "other"] {
-                let expected = oracle(&told, tenant);
-                for partitions in [1, 3] {
-                    let found = seen(&lab.store, &view, tenant, partitions).await;
-                    assert_eq!(found, expected, "seed {seed}, round {round}, {tenant}");
-                }
-                if dice.roll(4) == 0 {
-                    past.push((view.token(), tenant, expected));
-                }
-            }
-        }
-        commit(&lab.store, waiting).await;
-        lab.store.compact(FULL).await.unwrap();
-        let told: Vec<Told> = sent.iter().map(|(_, told)| told.clone()).collect();
-        let again = lab.again().await;
-        for store in [&lab.store, &again] {
-            for tenant in ["default", "other"] {
-                let found = seen(store, &store.view(), tenant, 2).await;
-                assert_eq!(
-                    found,
-                    oracle(&told, tenant),
-                    "seed {seed}, at the end, {tenant}"
-                );
-            }
-            for (token, tenant, expected) in &past {
-                let view = store.view_as_of(token).await.unwrap();
-                let found = seen(store, &view, tenant, 2).await;
-                assert_eq!(
-                    &found, expected,
-                    "seed {seed}, {tenant}, a view of the past"
-                );
-            }
-        }
-        let left = raw_count(&lab.store, &lab.store.view()).await;
-        let own = told.iter().filter(|t| t.tenant == "default");
-        let different: BTreeSet<_> = own
-            .map(|t| (&t.ids, t.is_exempt, t.seen.1, &t.seen.2))
+async fn few_rows_that_move_are_picked_out_and_a_file_of_many_is_sorted_as_a_whole() {
+    for (movers, picks) in [(3, true), (30, false)] {
+        let lab = Lab::new().await;
+        let line = |i: i64| match i < movers {
+            true => format!("e{i} {i} attempt=a1\n"),
+            false => format!("e{i} {i} company=c{}\n", i % 5),
+        };
+        let lines: String = (0..100).map(line).collect();
+        let lines = rows(0, &(lines + "z 0 attempt=a1 company=c1"));
+        commit(&lab.store, vec![segment("s", 0, &lines)]).await;
+        let view = lab.store.view();
+        let plan = plan(&lab.store, &view, asked(&["event_id"])).await;
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        assert_eq!(shown.contains("root stays"), picks, "{shown}");
+        assert_eq!(shown.contains("root moves here"), picks, "{shown}");
+        let known = [
+            "company:c0",
+            "company:c1",
+            "company:c2",
+            "company:c3",
+            "company:c4",
+        ];
+        let found = roots(&lab.store, &view, &known).await;
+        let of = |i: i64| if i < movers { 1 } else { i % 5 };
+        let mut expected: Vec<String> = (0..100)
+            .map(|i| format!("e{i} company:c{}", of(i)))
             .collect();
-        assert_eq!(
-            left,
-            different.len(),
-            "copies with the same ids are gone for good"
+        expected.push("z company:c1".into());
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_move_are_sorted_on_disk_when_memory_is_short() {
+    let lab = Lab::new().await;
+    let text = "x".repeat(250);
+    let event = |offset: i64| {
+        let (_, _, event) = row(
+            offset,
+            &format!("e{offset} {} attempt=a{}", offset * 7 % 1_000, offset % 97),
         );
+        let event = event
+            .with_attr("a", text.clone())
+            .with_attr("b", text.clone());
+        (offset, START_US + offset, event)
+    };
+    let mut all: Vec<Row> = (0..60_000).map(event).collect();
+    let attempts = (0..97).map(|i| {
+        row(
+            60_000 + i,
+            &format!("z{i} 0 attempt=a{i} company=c{}", i % 7),
+        )
+    });
+    all.extend(attempts);
+    commit(&lab.store, vec![segment("s", 0, &all)]).await;
+    let pool = Arc::new(GreedyMemoryPool::new(24 << 20));
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
+    let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime.unwrap());
+    let request = asked(&["event_id", "attrs", ROOT_KEY]);
+    let view = lab.store.view();
+    let plan = lab
+        .store
+        .scan(&view, request, &context.state())
+        .await
+        .unwrap();
+    let mut rows = execute_stream(Arc::clone(&plan), context.task_ctx()).unwrap();
+    let (mut count, mut roots) = (0, BTreeSet::new());
+    while let Some(batch) = rows.try_next().await.unwrap() {
+        count += batch.num_rows();
+        roots.extend(longs(&[batch], 2));
+    }
+    assert_eq!((count, roots.len()), (60_097, 7));
+    let mut spilled = 0;
+    plan.apply(|node| {
+        let metrics = node.metrics().filter(|_| node.name() == "SortExec");
+        spilled += metrics.and_then(|m| m.spill_count()).unwrap_or(0);
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    assert!(spilled > 0, "it fitted into memory");
+}
+
+#[tokio::test]
+async fn what_another_writer_takes_away_leads_nowhere_any_more() {
+    let lab = Lab::new().await;
+    let known = ["company:c1", "attempt:a1"];
+    let first = rows(0, "e1 0 attempt=a1 company=c1");
+    commit(&lab.store, vec![segment("s", 0, &first)]).await;
+    let path = lab.store.view().table.events.keys().next().unwrap().clone();
+    commit(
+        &lab.store,
+        vec![segment("s", 0, &rows(1, "e2 1 attempt=a1"))],
+    )
+    .await;
+    let before = lab.store.view();
+    let both = ["e1 company:c1", "e2 company:c1"];
+    assert_eq!(roots(&lab.store, &before, &known).await, both);
+    let remove = serde_json::json!({"remove": {
+        "path": path, "dataChange": true, "deletionTimestamp": 1, "extendedFileMetadata": false}});
+    let log = lab.dir.path().join("_delta_log/00000000000000000003.json");
+    std::fs::write(log, format!("{remove}\n")).unwrap();
+    lab.store.refresh().await.unwrap();
+    let after = roots(&lab.store, &lab.store.view(), &known).await;
+    assert_eq!(after, ["e2 attempt:a1"]);
+    assert_eq!(roots(&lab.store, &before, &known).await, both);
+}
+
+#[tokio::test]
+async fn queries_of_older_and_newer_views_find_their_own_roots() {
+    let lab = Lab::new().await;
+    let known = ["attempt:a1", "company:c0", "company:c1", "company:c2"];
+    let mut views = Vec::new();
+    for i in 0..6_i64 {
+        // each commit leads the attempt to an earlier event, and so to another company
+        let line = match i {
+            0 => "e0 10 attempt=a1".to_owned(),
+            i => format!("e{i} {} attempt=a1 company=c{}", 10 - i, i % 3),
+        };
+        commit(&lab.store, vec![segment("s", 0, &rows(i, &line))]).await;
+        if i % 2 == 1 {
+            lab.store.compact(FULL).await.unwrap();
+        }
+        views.push(lab.store.view());
+    }
+    for round in 0..2 {
+        for (i, view) in views.iter().enumerate().rev() {
+            let expected = match i {
+                0 => "attempt:a1".to_owned(),
+                _ => format!("company:c{}", i % 3),
+            };
+            let found = roots(&lab.store, view, &known).await;
+            assert_eq!(
+                found[0],
+                format!("e0 {expected}"),
+                "view {i}, round {round}"
+            );
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod copying;
 mod delta;
 mod faults;
 mod identity;
+mod identity_law;
 mod lab;
 mod saved;
 mod scans;
