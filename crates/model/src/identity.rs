@@ -12,7 +12,7 @@
 //! more pairs only ever make a better way, and the best way of an id is one step more than the best
 //! way of a neighbour.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -85,7 +85,6 @@ impl Hasher for KeyHasher {
 }
 
 type ByKey<K, V> = HashMap<K, V, BuildHasherDefault<KeyHasher>>;
-type KeySet<K> = HashSet<K, BuildHasherDefault<KeyHasher>>;
 
 /// The pairs of one source that matter for one goal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,6 +104,7 @@ impl Pairs {
             all.between.extend_from_slice(&source.between);
         }
         all.settle();
+        all.shrink();
         all
     }
 
@@ -138,6 +138,9 @@ impl Pairs {
             last.get(at).is_some_and(|pair| pair.0 == id)
         };
         self.between.retain(|(a, b)| !(ends(*a) && ends(*b)));
+    }
+
+    fn shrink(&mut self) {
         self.last.shrink_to_fit();
         self.between.shrink_to_fit();
     }
@@ -147,17 +150,21 @@ impl Pairs {
 #[derive(Debug)]
 pub struct Gatherer {
     goal: Goal,
-    last: ByKey<(i64, i64), i64>,
-    between: KeySet<(i64, i64)>,
+    pairs: Pairs,
+    /// From so many pairs on they are settled.
+    full: usize,
 }
+
+/// So many pairs are gathered at least before they are settled.
+const WORTH_SETTLING: usize = 1 << 16;
 
 impl Gatherer {
     /// For pairs on ways to this goal.
     pub fn new(goal: Goal) -> Gatherer {
         Gatherer {
             goal,
-            last: ByKey::default(),
-            between: KeySet::default(),
+            pairs: Pairs::default(),
+            full: WORTH_SETTLING,
         }
     }
 
@@ -170,31 +177,27 @@ impl Gatherer {
                 continue;
             }
             if let Some(end) = end {
-                let at = self.last.entry((*key, end)).or_insert(occurred_at_us);
-                *at = occurred_at_us.min(*at);
+                self.pairs.last.push((*key, end, occurred_at_us));
             } else {
                 // where the event names the goal, all its ids stand with it: no way leads from one
                 // of them to another
                 for (_, other) in ids[..i].iter().filter(|id| goal.is_on_way(id.0)) {
-                    self.between
-                        .insert(((*key).min(*other), (*key).max(*other)));
+                    let pair = ((*key).min(*other), (*key).max(*other));
+                    self.pairs.between.push(pair);
                 }
             }
+        }
+        if self.pairs.len() >= self.full {
+            self.pairs.settle();
+            self.full = WORTH_SETTLING.max(2 * self.pairs.len());
         }
     }
 
     /// What was gathered.
-    pub fn finish(self) -> Pairs {
-        let mut pairs = Pairs {
-            last: self
-                .last
-                .into_iter()
-                .map(|((a, b), at)| (a, b, at))
-                .collect(),
-            between: self.between.into_iter().collect(),
-        };
-        pairs.settle();
-        pairs
+    pub fn finish(mut self) -> Pairs {
+        self.pairs.settle();
+        self.pairs.shrink();
+        self.pairs
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::array::Int64Array;
 use datafusion::catalog::Session;
 use datafusion::error::DataFusionError;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{Column, InListExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 use linkfunnel_model::{CheckedQuestion, FunnelQuestion};
-use linkfunnel_store::{DefinitionName, ROOT_KIND, ReadView, ScanRequest};
+use linkfunnel_store::{DefinitionName, ROOT_KEY, ROOT_KIND, ReadView, ScanRequest, table_schema};
 
 use crate::answer::{FunnelAnswer, Meta, Warning};
 use crate::compare::{Sides, other_question};
@@ -119,7 +122,7 @@ impl Engine {
         let prepared = self.prepare(&run, tenant, question, checked)?;
         let plan = Arc::new(prepared.plan);
         let membership = Membership::at_first(plan.subject);
-        let (physical, _) = self.physical(&run, tenant, plan, membership).await?;
+        let (physical, _) = self.physical(&run, tenant, plan, membership, None).await?;
         Ok(displayable(physical.as_ref()).indent(true).to_string())
     }
 
@@ -143,15 +146,17 @@ impl Engine {
         })
     }
 
-    /// The scan that a compiled question reads.
+    /// The scan that a compiled question reads, of some roots or all.
     pub(crate) async fn scan(
         &self,
         run: &Run,
         tenant: &str,
         plan: &Plan,
         membership: &Membership,
+        roots: Option<&[i64]>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.scan_view(&run.view, tenant, plan, membership, &run.session.state())
+        let state = run.session.state();
+        self.scan_view(&run.view, tenant, plan, membership, roots, &state)
             .await
     }
 
@@ -162,6 +167,7 @@ impl Engine {
         tenant: &str,
         plan: &Plan,
         membership: &Membership,
+        roots: Option<&[i64]>,
         state: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut columns = plan.columns();
@@ -170,13 +176,14 @@ impl Engine {
                 columns.push(column.to_owned());
             }
         }
-        let wanted = plan.wanted.as_ref().map(Wanted::predicate).transpose();
+        let wanted = plan.wanted.as_ref().and_then(Wanted::roots);
+        let predicate = roots.or(wanted).map(is_one_of).transpose();
         let request = ScanRequest {
             tenant: Some(tenant.to_owned()),
             columns,
             from_us: Some(membership.earliest_us(plan.span.from_us)),
             to_us: Some(plan.last_us().saturating_add(1)),
-            predicate: wanted.map_err(|e| Error::Run(Box::new(e)))?.flatten(),
+            predicate: predicate.map_err(|e| Error::Run(Box::new(e)))?,
             partitions: self.options().target_partitions.max(1),
             raw: false,
         };
@@ -196,8 +203,9 @@ impl Engine {
         tenant: &str,
         plan: Arc<Plan>,
         membership: Membership,
+        roots: Option<&[i64]>,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<Collector>)> {
-        let scan = self.scan(run, tenant, &plan, &membership).await?;
+        let scan = self.scan(run, tenant, &plan, &membership, roots).await?;
         let funnel = FunnelExec::new(scan, plan, membership);
         let collector = funnel.collector();
         Ok((
@@ -207,7 +215,8 @@ impl Engine {
     }
 
     /// Runs a compiled question over all partitions. It is first run in the hope that events name
-    /// their subject; where that fails it fails early, mostly in the first batch.
+    /// their subject; the roots where they do not are run again, or everything if these are many,
+    /// which is seen early.
     pub(crate) async fn run_plan(
         &self,
         run: &Run,
@@ -216,27 +225,39 @@ impl Engine {
     ) -> Result<(Arc<Plan>, Outcome)> {
         let plan = Arc::new(plan);
         let membership = Membership::at_first(plan.subject);
-        let outcome = match self.run_once(run, tenant, &plan, membership).await? {
-            Some(outcome) => outcome,
-            None => {
-                let membership = self.membership(run).await?;
-                let outcome = self.run_once(run, tenant, &plan, membership).await?;
-                outcome.ok_or_else(|| Error::Internal("journeys are missing".to_owned()))?
-            }
-        };
+        let mut outcome = self.run_once(run, tenant, &plan, membership, None).await?;
+        let put_off = outcome.as_mut().map(|o| std::mem::take(&mut o.unresolved));
+        if put_off.as_ref().is_none_or(|roots| !roots.is_empty()) {
+            let membership = self.membership(run).await?;
+            let rest = self.run_once(run, tenant, &plan, membership, put_off.as_deref());
+            let rest = rest.await?;
+            let mut rest =
+                rest.ok_or_else(|| Error::Internal("journeys are missing".to_owned()))?;
+            outcome = Some(match outcome {
+                None => rest,
+                Some(mut most) => {
+                    rest.counts.events_scanned = 0; // they were counted before
+                    most.merge(rest).map_err(|e| run.error(e))?;
+                    most
+                }
+            });
+        }
+        let outcome = outcome.ok_or_else(|| Error::Internal("nothing was run".to_owned()))?;
         Ok((plan, outcome))
     }
 
-    /// What came out; `None` when journeys have to be found for it.
+    /// What came out, of some roots or all; `None` when journeys have to be found for many.
     pub(crate) async fn run_once(
         &self,
         run: &Run,
         tenant: &str,
         plan: &Arc<Plan>,
         membership: Membership,
+        roots: Option<&[i64]>,
     ) -> Result<Option<Outcome>> {
         let plan = Arc::clone(plan);
-        let (physical, collector) = self.physical(run, tenant, plan, membership).await?;
+        let physical = self.physical(run, tenant, plan, membership, roots);
+        let (physical, collector) = physical.await?;
         let read = async {
             let mut progress = execute_stream(physical, run.session.task_ctx())?;
             while progress.try_next().await?.is_some() {}
@@ -251,6 +272,15 @@ impl Engine {
             .map(Some)
             .ok_or_else(|| Error::Internal("the tallies are gone".to_owned()))
     }
+}
+
+/// Whether a row has one of these roots.
+fn is_one_of(roots: &[i64]) -> datafusion::error::Result<Arc<dyn PhysicalExpr>> {
+    let schema = table_schema();
+    let root = Arc::new(Column::new(ROOT_KEY, schema.index_of(ROOT_KEY)?));
+    let roots = Arc::new(Int64Array::from(roots.to_vec()));
+    let is_in = InListExpr::try_new_from_array(root, roots, false, &schema)?;
+    Ok(Arc::new(is_in))
 }
 
 fn needs_membership(error: &DataFusionError) -> bool {

@@ -4,14 +4,9 @@
 
 use std::sync::Arc;
 
-use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use linkfunnel_funnel::{Events, Explanation, explain};
 use linkfunnel_model::Field;
-use linkfunnel_store::{ROOT_KEY, table_schema};
 
 use crate::judge::{Hit, Judge, Labels, Subject, too_many};
 use crate::plan::Plan;
@@ -48,17 +43,9 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The rows to read, as a filter of the scan.
-    pub(crate) fn predicate(&self) -> Result<Option<Arc<dyn PhysicalExpr>>> {
-        let place = table_schema().index_of(ROOT_KEY)?;
-        let is_root = |root: &i64| -> Arc<dyn PhysicalExpr> {
-            let column = Arc::new(Column::new(ROOT_KEY, place));
-            let key = Arc::new(Literal::new(ScalarValue::Int64(Some(*root))));
-            Arc::new(BinaryExpr::new(column, Operator::Eq, key))
-        };
-        let or = |a, b| -> Arc<dyn PhysicalExpr> { Arc::new(BinaryExpr::new(a, Operator::Or, b)) };
-        let roots = self.roots.iter().flatten();
-        Ok(roots.map(is_root).reduce(or))
+    /// The roots to read; `None`: all.
+    pub(crate) fn roots(&self) -> Option<&[i64]> {
+        self.roots.as_deref()
     }
 }
 

@@ -54,7 +54,7 @@ impl Engine {
             _ => Membership::Named,
         };
         let scan = self
-            .scan_view(view, tenant, &plan, &membership, state)
+            .scan_view(view, tenant, &plan, &membership, None, state)
             .await?;
         Ok(Listing {
             scan,

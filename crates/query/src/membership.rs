@@ -18,8 +18,8 @@
 //! Whether two categories fit is judged by the events of the last day alone, so a day before the range
 //! is all that has to be read. Those events serve membership only.
 //!
-//! Most questions never come here: where each event that a rule can use names its journey, nothing
-//! more is read ([`Membership::Hoped`]).
+//! Most roots never come here: where each event that a rule can use names its journey, nothing more
+//! is read ([`Membership::Hoped`]). The others are read again, and only they.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(crate) enum Membership {
     Found(Arc<Ways>),
 }
 
-/// Some event that matters names no journey: the question has to be asked again, with
+/// Events that matter name no journey under many roots: the question has to be asked again, with
 /// [`Membership::Found`].
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("some events name no journey")]

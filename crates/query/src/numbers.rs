@@ -70,6 +70,8 @@ pub(crate) struct Outcome {
     /// The subject that is shown, under each of its roots.
     pub(crate) gathered: Vec<Gathered>,
     pub(crate) found: Found,
+    /// The roots of which nothing was counted, because journeys have to be found for them.
+    pub(crate) unresolved: Vec<i64>,
 }
 
 impl Numbers {
@@ -173,6 +175,7 @@ impl Outcome {
             listing: Listing::default(),
             gathered: Vec::new(),
             found: Found::default(),
+            unresolved: Vec::new(),
         }
     }
 
@@ -203,6 +206,7 @@ impl Outcome {
         }
         self.listing.merge(other.listing);
         self.gathered.extend(other.gathered);
+        self.unresolved.extend(other.unresolved);
         self.found.merge(other.found)?;
         if self.groups.len() > MAX_SEGMENTS {
             Err(DataFusionError::External(Box::new(SegmentLimit)))

@@ -19,6 +19,11 @@ use crate::numbers::{Counts, Outcome};
 use crate::plan::Plan;
 use crate::rows::Rows;
 
+/// More roots than this are put off only if they are fewer than one in [`ONE_ROOT_IN`] (few in tests,
+/// so that both happen there).
+const FEW_ROOTS: usize = if cfg!(test) { 4 } else { 1_000 };
+const ONE_ROOT_IN: usize = 4;
+
 /// State while a partition is read.
 pub(crate) struct Shard {
     plan: Arc<Plan>,
@@ -33,8 +38,14 @@ pub(crate) struct Shard {
     members: Vec<Member>,
     names: HashMap<i64, String>,
     journeys: Journeys,
-    /// Where none is hoped to have to be found: the events that would need it.
+    /// Where none is hoped to have to be found: the events that would need it only if they matter,
+    /// and whether one that matters was among the root's.
     loose: Vec<Loose>,
+    is_put_off: bool,
+    /// The roots put off, how many roots there were, and what was counted before this one.
+    unresolved: Vec<i64>,
+    roots_seen: usize,
+    counted: Counts,
     judge: Judge,
     counts: Counts,
     /// The subjects counted that a company's root holds, with every root that they stand under.
@@ -66,6 +77,10 @@ impl Shard {
             names: HashMap::new(),
             journeys: Journeys::default(),
             loose: Vec::new(),
+            is_put_off: false,
+            unresolved: Vec::new(),
+            roots_seen: 0,
+            counted: Counts::default(),
             counts: Counts::default(),
             of_companies: Vec::new(),
             company: None,
@@ -76,7 +91,6 @@ impl Shard {
     pub(crate) fn update(&mut self, batch: &RecordBatch) -> Result<()> {
         let (plan, membership) = (Arc::clone(&self.plan), self.membership.clone());
         let rows = Rows::read(&plan, &membership, batch, &mut self.interner)?;
-        self.counts.events_scanned += batch.num_rows() as u64;
         for row in 0..batch.num_rows() {
             if self.root.is_none_or(|root| root.key != rows.roots[row]) {
                 self.end_root()?;
@@ -84,6 +98,12 @@ impl Shard {
                     key: rows.roots[row],
                     is_company: rows.is_of_company(row),
                 });
+                self.roots_seen += 1;
+                self.counted = self.counts;
+            }
+            self.counts.events_scanned += u64::from(rows.times[row] >= plan.span.from_us);
+            if self.is_put_off {
+                continue;
             }
             if self.company.is_none() && rows.is_of_company(row) {
                 self.company = rows.company(row).map(str::to_owned);
@@ -131,6 +151,7 @@ impl Shard {
             listing,
             gathered,
             found,
+            unresolved: self.unresolved,
         })
     }
 
@@ -141,7 +162,7 @@ impl Shard {
             + self.values.capacity() * size_of::<u32>()
             + self.members.capacity() * size_of::<Member>()
             + self.loose.capacity() * size_of::<Loose>()
-            + self.of_companies.capacity() * size_of::<i64>()
+            + (self.of_companies.capacity() + self.unresolved.capacity()) * size_of::<i64>()
             + self.numbers.capacity() * size_of::<Option<i64>>()
             + self.interner.bytes()
             + self.judge.bytes()
@@ -178,7 +199,8 @@ impl Shard {
                 return Ok(None);
             }
             (Membership::Hoped, None) if matches || is_shown => {
-                return Err(DataFusionError::External(Box::new(NeedsMembership)));
+                self.is_put_off = true;
+                return Ok(None);
             }
             (Membership::Hoped, None) => {
                 self.values
@@ -241,9 +263,42 @@ impl Shard {
         }
         self.hits
             .sort_unstable_by_key(|h| (h.subject, h.at_us, h.seq, h.event_key));
-        if !self.loose.is_empty() && may_matter(&self.plan, &self.hits, &self.loose, &self.values) {
+        let is_put_off = self.is_put_off
+            || !self.loose.is_empty()
+                && may_matter(&self.plan, &self.hits, &self.loose, &self.values);
+        if is_put_off {
+            self.put_off(root)?;
+        } else {
+            self.judge_root(root)?;
+        }
+        self.is_put_off = false;
+        self.company = None;
+        self.hits.clear();
+        self.values.clear();
+        self.numbers.clear();
+        self.ids.clear();
+        self.members.clear();
+        self.names.clear();
+        self.loose.clear();
+        Ok(())
+    }
+
+    /// Leaves a root to a second run, in which journeys are found. Where many need it, that run may
+    /// as well be the only one.
+    fn put_off(&mut self, root: Root) -> Result<()> {
+        self.unresolved.push(root.key);
+        self.counts = Counts {
+            events_scanned: self.counts.events_scanned,
+            ..self.counted
+        };
+        let put_off = self.unresolved.len();
+        if put_off > FEW_ROOTS && put_off * ONE_ROOT_IN > self.roots_seen {
             return Err(DataFusionError::External(Box::new(NeedsMembership)));
         }
+        Ok(())
+    }
+
+    fn judge_root(&mut self, root: Root) -> Result<()> {
         if let Some(company) = self.company.take() {
             let unnamed = self.ids.iter_mut().filter(|(_, named)| named.is_none());
             unnamed.for_each(|(_, named)| *named = Some(company.clone()));
@@ -268,13 +323,6 @@ impl Shard {
                 self.of_companies.push(hits[0].subject);
             }
         }
-        self.hits.clear();
-        self.values.clear();
-        self.numbers.clear();
-        self.ids.clear();
-        self.members.clear();
-        self.names.clear();
-        self.loose.clear();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
+use linkfunnel_model::Goal;
 
 use crate::file::{Contents, RowKind};
 use crate::order::{Places, Survey};
@@ -20,8 +21,8 @@ pub(crate) struct HotRows {
     /// Bounds of the segment's events and rejects, to leave it out of a scan.
     events: Contents,
     rejects: Contents,
-    /// What the whole segment says about ids, once somebody has asked.
-    ids: Arc<OnceLock<Arc<SourceIds>>>,
+    /// What the whole segment says about ids, by goal, once somebody has asked.
+    ids: Arc<[OnceLock<Arc<SourceIds>>; 2]>,
 }
 
 impl HotRows {
@@ -55,19 +56,19 @@ impl HotRows {
         })
     }
 
-    /// What the rows that are visible or committed say about ids.
-    pub(crate) fn ids(&self) -> Arc<SourceIds> {
+    /// What the rows that are visible or committed say about the ids on ways to a goal.
+    pub(crate) fn ids(&self, goal: Goal) -> Arc<SourceIds> {
         let gather = |until: i64| {
             let batch = &self.segment.events;
             let offsets = Places::of(batch, RowKind::Event);
-            let mut gatherer = SourceGatherer::new();
+            let mut gatherer = SourceGatherer::new(goal);
             gatherer.add(batch, |row| offsets.offset(row) <= until);
             Arc::new(gatherer.finish())
         };
         if self.until < self.segment.last {
             return gather(self.until);
         }
-        Arc::clone(self.ids.get_or_init(|| gather(i64::MAX)))
+        Arc::clone(self.ids[goal as usize].get_or_init(|| gather(i64::MAX)))
     }
 
     pub(crate) fn at(&self) -> &StreamPartition {

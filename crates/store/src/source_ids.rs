@@ -1,8 +1,11 @@
-//! What the rows of one file or hot segment say about ids: which stand together, and which rows name
-//! no company.
+//! What the rows of one file or hot segment say about ids: which stand together on ways to a goal,
+//! and, for companies, which rows name none.
 //!
 //! Of the latter only the different ones are kept, with how often each occurs: by them it is known,
 //! without reading the file again, how many of its rows are stored under another root than theirs.
+//!
+//! Each goal is read apart, and when it is first needed: where every row names its company, only the
+//! few ids that lead to a journey ever are.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -26,11 +29,11 @@ use crate::store::Store;
 use crate::table::Offsets;
 use crate::ways::Laid;
 
-/// What the rows of one source say about ids.
+/// What the rows of one source say about the ids on ways to one goal.
 #[derive(Debug, Default)]
 pub(crate) struct SourceIds {
-    pub(crate) companies: Pairs,
-    pub(crate) journeys: Pairs,
+    pub(crate) pairs: Pairs,
+    /// Where the goal is a company.
     pub(crate) nameless: Nameless,
 }
 
@@ -49,13 +52,6 @@ pub(crate) struct Nameless {
 }
 
 impl SourceIds {
-    pub(crate) fn pairs(&self, goal: Goal) -> &Pairs {
-        match goal {
-            Goal::Company => &self.companies,
-            Goal::Journey => &self.journeys,
-        }
-    }
-
     /// How many rows have another root than the one they are stored under. Where none of the ids
     /// leads elsewhere than in the base, that of the base is known.
     pub(crate) fn movers(&self, laid: &Laid) -> u64 {
@@ -84,7 +80,7 @@ impl SourceIds {
             + nameless.starts.capacity()
             + nameless.ids.capacity()
             + nameless.known.capacity();
-        self.companies.bytes() + self.journeys.bytes() + numbers * size_of::<i64>()
+        self.pairs.bytes() + numbers * size_of::<i64>()
     }
 }
 
@@ -131,8 +127,8 @@ impl Nameless {
 
 /// Takes in a source batch by batch.
 pub(crate) struct SourceGatherer {
-    companies: Gatherer,
-    journeys: Gatherer,
+    goal: Goal,
+    pairs: Gatherer,
     /// By stored root and ids, how many rows.
     nameless: HashMap<Vec<i64>, u64>,
     ids: Vec<(IdKind, i64)>,
@@ -141,10 +137,10 @@ pub(crate) struct SourceGatherer {
 }
 
 impl SourceGatherer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(goal: Goal) -> Self {
         SourceGatherer {
-            companies: Gatherer::new(Goal::Company),
-            journeys: Gatherer::new(Goal::Journey),
+            goal,
+            pairs: Gatherer::new(goal),
             nameless: HashMap::new(),
             ids: Vec::new(),
             key: Vec::new(),
@@ -178,9 +174,8 @@ impl SourceGatherer {
             }
             self.ids.clear();
             self.ids.extend(columns.ids(row));
-            self.companies.add(&self.ids, times[row]);
-            self.journeys.add(&self.ids, times[row]);
-            if columns.is_nameless(row) {
+            self.pairs.add(&self.ids, times[row]);
+            if self.goal == Goal::Company && columns.is_nameless(row) {
                 self.key.push(roots[row]);
                 self.key.extend(self.ids.iter().map(|id| id.1));
                 match self.nameless.get_mut(&self.key) {
@@ -193,25 +188,27 @@ impl SourceGatherer {
 
     pub(crate) fn finish(self) -> SourceIds {
         SourceIds {
-            companies: self.companies.finish(),
-            journeys: self.journeys.finish(),
+            pairs: self.pairs.finish(),
             nameless: Nameless::of(self.nameless),
         }
     }
 }
 
 impl Store {
-    /// Reads what a file says about ids; only its ids are read.
+    /// Reads what a file says about the ids on ways to a goal; only these are read.
     pub(crate) async fn read_ids(
         &self,
         input: Input,
+        goal: Goal,
         limits: Option<&Offsets>,
         state: &dyn Session,
     ) -> Result<Arc<SourceIds>> {
         const DOING: &str = "reading ids";
         let full = full_schema(RowKind::Event);
         let names = [schema::ROOT_KEY, schema::OCCURRED_AT, basis_column()];
-        let keys = IdKind::ALL.iter().map(|kind| kind.key_column());
+        let of_use = |kind: &&IdKind| goal.is_on_way(**kind) || **kind == goal.kind();
+        let kinds = IdKind::ALL.iter().filter(of_use);
+        let keys = kinds.map(|kind| kind.key_column());
         let wanted = names.into_iter().chain(keys);
         let scan = Scan {
             kind: RowKind::Event,
@@ -227,7 +224,7 @@ impl Store {
         };
         let plan = self.plan_inputs(vec![input], &[], &scan, None, 1, state)?;
         let mut rows = execute_stream(plan, state.task_ctx()).when(DOING)?;
-        let mut gatherer = SourceGatherer::new();
+        let mut gatherer = SourceGatherer::new(goal);
         while let Some(batch) = rows.try_next().await.when(DOING)? {
             gatherer.add(&batch, |_| true);
         }

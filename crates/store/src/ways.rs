@@ -75,7 +75,7 @@ struct Layers {
 /// What files say, the least recently used are forgotten first.
 #[derive(Debug, Default)]
 struct Files {
-    kept: HashMap<String, Kept>,
+    kept: HashMap<(Goal, String), Kept>,
     bytes: usize,
     uses: u64,
 }
@@ -87,28 +87,28 @@ struct Kept {
 }
 
 impl Files {
-    fn get(&mut self, path: &str) -> Option<Arc<SourceIds>> {
+    fn get(&mut self, of: &(Goal, String)) -> Option<Arc<SourceIds>> {
         self.uses += 1;
-        let kept = self.kept.get_mut(path)?;
+        let kept = self.kept.get_mut(of)?;
         kept.last_use = self.uses;
         Some(Arc::clone(&kept.ids))
     }
 
-    fn put(&mut self, path: &str, ids: Arc<SourceIds>, limit_bytes: usize) {
+    fn put(&mut self, of: (Goal, String), ids: Arc<SourceIds>, limit_bytes: usize) {
         self.uses += 1;
         let bytes = ids.bytes();
         if bytes > limit_bytes {
             return;
         }
         let last_use = self.uses;
-        let before = self.kept.insert(path.to_owned(), Kept { ids, last_use });
+        let before = self.kept.insert(of, Kept { ids, last_use });
         self.bytes = self.bytes + bytes - before.map_or(0, |kept| kept.ids.bytes());
         while self.bytes > limit_bytes {
             let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use);
-            let Some(path) = oldest.map(|(path, _)| path.clone()) else {
+            let Some(oldest) = oldest.map(|(of, _)| of.clone()) else {
                 break;
             };
-            let gone = self.kept.remove(&path);
+            let gone = self.kept.remove(&oldest);
             self.bytes -= gone.map_or(0, |kept| kept.ids.bytes());
         }
     }
@@ -135,38 +135,43 @@ impl Store {
         laid.await.cloned()
     }
 
-    /// What a file says about ids.
+    /// What a file says about the ids on ways to a goal.
     pub(crate) async fn ids_of(
         &self,
         file: &Arc<DataFile>,
+        goal: Goal,
         state: &dyn Session,
     ) -> Result<Arc<SourceIds>> {
         let memory = &self.inner.ids.files;
-        if let Some(ids) = memory.lock().get(&file.path) {
+        let of = (goal, file.path.clone());
+        if let Some(ids) = memory.lock().get(&of) {
             return Ok(ids);
         }
         let input = Input {
             file: Arc::clone(file),
             limited: false,
         };
-        let ids = self.read_ids(input, None, state).await?;
+        let ids = self.read_ids(input, goal, None, state).await?;
         let limit = self.inner.options.id_cache_bytes;
-        memory.lock().put(&file.path, Arc::clone(&ids), limit);
+        memory.lock().put(of, Arc::clone(&ids), limit);
         Ok(ids)
     }
 
     async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Laid>> {
         let layers = self.layers(view, goal, state).await?;
-        let mut above: Vec<_> = view.hot.iter().map(|rows| rows.ids()).collect();
+        let mut above: Vec<_> = view.hot.iter().map(|rows| rows.ids(goal)).collect();
         for file in &view.later {
             let input = Input {
                 file: Arc::clone(file),
                 limited: true,
             };
-            above.push(self.read_ids(input, view.limits.as_ref(), state).await?);
+            above.push(
+                self.read_ids(input, goal, view.limits.as_ref(), state)
+                    .await?,
+            );
         }
         let mut ways = Ways::over(Arc::clone(&layers.ways));
-        ways.extend(&Pairs::of(above.iter().map(|ids| ids.pairs(goal))));
+        ways.extend(&Pairs::of(above.iter().map(|ids| &ids.pairs)));
         self.check_size(layers.bytes() + ways.bytes())?;
         Ok(Arc::new(Laid {
             changed: ways.changed_from(&layers.base),
@@ -192,15 +197,15 @@ impl Store {
             .collect();
         let at_once = state.config().target_partitions().max(1);
         let fresh = futures::stream::iter(fresh)
-            .map(async |file| self.ids_of(&file, state).await)
+            .map(async |file| self.ids_of(&file, goal, state).await)
             .buffered(at_once)
             .try_collect::<Vec<_>>()
             .await?;
-        let bytes = fresh.iter().map(|ids| ids.pairs(goal).bytes()).sum();
+        let bytes = fresh.iter().map(|ids| ids.pairs.bytes()).sum();
         self.check_size(bytes)?;
         let version = table.version;
         let work = move || {
-            let fresh = Pairs::of(fresh.iter().map(|ids| ids.pairs(goal)));
+            let fresh = Pairs::of(fresh.iter().map(|ids| &ids.pairs));
             match known {
                 Some(layers) => layers.with(version, fresh),
                 None => Layers::new(version, fresh),
@@ -311,23 +316,27 @@ mod unit {
                 );
             }
             Arc::new(SourceIds {
-                companies: gatherer.finish(),
+                pairs: gatherer.finish(),
                 ..SourceIds::default()
             })
         };
         let one = ids().bytes();
+        let of = |path: &str| (Goal::Company, path.to_owned());
         let mut files = Files::default();
         for path in ["a", "b", "c"] {
-            files.put(path, ids(), 3 * one);
+            files.put(of(path), ids(), 3 * one);
         }
-        assert!(files.get("a").is_some());
-        files.put("d", ids(), 3 * one);
-        assert!(files.get("b").is_none());
-        assert!(["a", "c", "d"].iter().all(|p| files.get(p).is_some()));
+        assert!(files.get(&of("a")).is_some());
+        files.put(of("d"), ids(), 3 * one);
+        assert!(files.get(&of("b")).is_none());
+        assert!(["a", "c", "d"].iter().all(|p| files.get(&of(p)).is_some()));
         assert_eq!(files.bytes, 3 * one);
-        files.put("e", ids(), one - 1);
-        assert!(files.get("e").is_none(), "what can never fit is not kept");
-        files.put("f", ids(), one);
+        files.put(of("e"), ids(), one - 1);
+        assert!(
+            files.get(&of("e")).is_none(),
+            "what can never fit is not kept"
+        );
+        files.put(of("f"), ids(), one);
         assert_eq!((files.kept.len(), files.bytes), (1, one));
     }
 }

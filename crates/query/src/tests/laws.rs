@@ -249,7 +249,7 @@ pub(super) async fn deal(
 ) -> Outcome {
     let scan = world
         .engine
-        .scan(run, "default", &plan, &Membership::Hoped)
+        .scan(run, "default", &plan, &Membership::Hoped, None)
         .await
         .unwrap();
     let whole = collect(scan, run.session.task_ctx()).await.unwrap();

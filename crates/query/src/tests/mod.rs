@@ -363,8 +363,9 @@ async fn answers_without_looking(world: &World, fields: serde_json::Value) -> bo
     let prepared = world.engine.prepare(&run, "default", question, checked);
     let plan = Arc::new(prepared.unwrap().plan);
     let hoped = Membership::Hoped;
-    let outcome = world.engine.run_once(&run, "default", &plan, hoped);
-    outcome.await.unwrap().is_some()
+    let outcome = world.engine.run_once(&run, "default", &plan, hoped, None);
+    let outcome = outcome.await.unwrap();
+    outcome.is_some_and(|outcome| outcome.unresolved.is_empty())
 }
 
 /// The answer without what may differ between two runs over the same data.
