@@ -98,10 +98,19 @@ pub struct Pairs {
 impl Pairs {
     /// The pairs of several sources together.
     pub fn of<'p>(sources: impl IntoIterator<Item = &'p Pairs>) -> Pairs {
-        let mut all = Pairs::default();
+        Pairs::of_each(sources.into_iter().collect(), |source| *source)
+    }
+
+    /// The same; each source is let go of as soon as it is taken in.
+    pub fn of_each<T>(sources: Vec<T>, pairs: impl Fn(&T) -> &Pairs) -> Pairs {
+        let all = || sources.iter().map(&pairs);
+        let mut all = Pairs {
+            last: Vec::with_capacity(all().map(|source| source.last.len()).sum()),
+            between: Vec::with_capacity(all().map(|source| source.between.len()).sum()),
+        };
         for source in sources {
-            all.last.extend_from_slice(&source.last);
-            all.between.extend_from_slice(&source.between);
+            all.last.extend_from_slice(&pairs(&source).last);
+            all.between.extend_from_slice(&pairs(&source).between);
         }
         all.settle();
         all.shrink();
@@ -211,10 +220,16 @@ struct Node {
     neighbours: u32,
 }
 
+/// An id that stands with a goal, when the earliest event of such a pair occurred, and the goal.
+type Direct = (i64, i64, i64);
+
 /// The best way of every id to one goal, given some pairs.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub struct Ways {
     below: Option<Arc<Ways>>,
+    /// By id, the best pair of each. Most ids are here and nowhere else, which is small.
+    direct: Vec<Direct>,
+    /// Other ids, and those with neighbours.
     nodes: ByKey<i64, Node>,
     /// A neighbour, and where the next one of the same id is.
     neighbours: Vec<(i64, u32)>,
@@ -223,8 +238,26 @@ pub struct Ways {
 impl Ways {
     /// Ways over these pairs.
     pub fn new(pairs: &Pairs) -> Ways {
-        let mut ways = Ways::default();
-        ways.extend(pairs);
+        Ways::default().with(pairs)
+    }
+
+    /// These ways with further pairs, where they lie over no others.
+    pub fn with(&self, pairs: &Pairs) -> Ways {
+        let mut ways = Ways {
+            below: self.below.clone(),
+            direct: merged(&self.direct, &pairs.last),
+            nodes: self.nodes.clone(),
+            neighbours: self.neighbours.clone(),
+        };
+        let mut improved = VecDeque::new();
+        for (id, node) in &mut ways.nodes {
+            let direct = found_directly(&ways.direct, *id);
+            if let Some(direct) = direct.filter(|direct| *direct < node.found) {
+                node.found = direct;
+                improved.push_back(*id);
+            }
+        }
+        ways.spread(&pairs.between, improved);
         ways
     }
 
@@ -236,12 +269,8 @@ impl Ways {
         }
     }
 
-    /// Takes further pairs in.
+    /// Takes further pairs in: few beside those below.
     pub fn extend(&mut self, pairs: &Pairs) {
-        for (a, b) in &pairs.between {
-            self.join(*a, *b);
-            self.join(*b, *a);
-        }
         let mut improved = VecDeque::new();
         for (id, end, at_us) in &pairs.last {
             let direct = Found {
@@ -251,7 +280,16 @@ impl Ways {
             };
             self.offer(*id, direct, &mut improved);
         }
-        for (a, b) in &pairs.between {
+        self.spread(&pairs.between, improved);
+    }
+
+    /// Joins ids, and follows what that and the ids with better ways give.
+    fn spread(&mut self, between: &[(i64, i64)], mut improved: VecDeque<i64>) {
+        for (a, b) in between {
+            self.join(*a, *b);
+            self.join(*b, *a);
+        }
+        for (a, b) in between {
             self.offer(*a, farther(self.found_or_nowhere(*b)), &mut improved);
             self.offer(*b, farther(self.found_or_nowhere(*a)), &mut improved);
         }
@@ -296,36 +334,32 @@ impl Ways {
         changed
     }
 
-    /// Ids it knows of, those below not counted.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Whether it knows no id beyond those below.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
     /// Memory held, in bytes, roughly; what is below not counted.
     pub fn bytes(&self) -> usize {
         self.nodes.capacity() * (size_of::<(i64, Node)>() + 1)
             + self.neighbours.capacity() * size_of::<(i64, u32)>()
+            + self.direct.capacity() * size_of::<Direct>()
     }
 
     fn found_or_nowhere(&self, id: i64) -> Found {
-        match (self.nodes.get(&id), &self.below) {
-            (Some(node), _) => node.found,
-            (None, Some(below)) => below.found_or_nowhere(id),
-            (None, None) => NOWHERE,
+        match self.nodes.get(&id) {
+            Some(node) => node.found,
+            None => self.found_elsewhere(id),
         }
     }
 
+    /// Where an id leads that has no node.
+    fn found_elsewhere(&self, id: i64) -> Found {
+        let below = self.below.as_ref();
+        found_directly(&self.direct, id)
+            .or_else(|| below.map(|ways| ways.found_or_nowhere(id)))
+            .unwrap_or(NOWHERE)
+    }
+
     fn node(&mut self, id: i64) -> &mut Node {
-        let below = &self.below;
-        self.nodes.entry(id).or_insert_with(|| Node {
-            found: below
-                .as_ref()
-                .map_or(NOWHERE, |ways| ways.found_or_nowhere(id)),
+        let found = self.found_or_nowhere(id);
+        self.nodes.entry(id).or_insert(Node {
+            found,
             neighbours: END,
         })
     }
@@ -358,10 +392,41 @@ impl Ways {
 impl fmt::Debug for Ways {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ways")
-            .field("ids", &self.len())
+            .field("direct", &self.direct.len())
+            .field("nodes", &self.nodes.len())
             .field("below", &self.below)
             .finish_non_exhaustive()
     }
+}
+
+/// Where an id leads by itself.
+fn found_directly(direct: &[Direct], id: i64) -> Option<Found> {
+    let at = direct.binary_search_by_key(&id, |direct| direct.0).ok()?;
+    let (_, at_us, key) = direct[at];
+    Some(Found {
+        steps: 1,
+        at_us,
+        key,
+    })
+}
+
+/// The best pair of each id, by id, out of known ones and of pairs in order.
+fn merged(direct: &[Direct], last: &[(i64, i64, i64)]) -> Vec<Direct> {
+    let mut all: Vec<Direct> = Vec::with_capacity(direct.len() + last.len());
+    let mut take = |next: Direct| match all.last_mut() {
+        Some(best) if best.0 == next.0 => *best = next.min(*best),
+        _ => all.push(next),
+    };
+    let mut known = direct.iter().copied().peekable();
+    for (id, end, at_us) in last {
+        while let Some(known) = known.next_if(|known| known.0 <= *id) {
+            take(known);
+        }
+        take((*id, *at_us, *end));
+    }
+    known.for_each(take);
+    all.shrink_to_fit();
+    all
 }
 
 /// The same goal one step further away.
@@ -503,36 +568,36 @@ mod tests {
     }
 
     proptest! {
-            #![proptest_config(ProptestConfig::with_cases(3_000))]
-            #[test]
-            fn the_best_way_equals_exhaustive_search_however_the_events_are_split(
-                events in events(),
-                split in prop::collection::vec(0..5_u8, 14),
-            ) {
-                let part = |n: u8| -> Vec<Event> {
-                    events.iter().zip(&split).filter(|(_, s)| **s == n).map(|(e, _)| e.clone()).collect()
-                };
-                for goal in [Goal::Company, Goal::Journey] {
-                    let pairs = |n: u8| gather(goal, &part(n));
-                    let mut base = Ways::new(&Pairs::of([&pairs(3), &pairs(0)]));
-                    base.extend(&pairs(1));
-                    let base = Arc::new(base);
-                    let mut middle = Ways::over(Arc::clone(&base));
-                    middle.extend(&pairs(4));
-                    let mut ways = Ways::over(Arc::new(middle));
-                    ways.extend(&pairs(2));
-                    let changed = ways.changed_from(&base);
-                    for event in &events {
-                        for id in event.0.iter().filter(|id| goal.is_on_way(id.0)) {
-                            let mut best = None;
-                            walk(goal, &events, *id, 0, &mut best);
-                            let id = key(id.0, id.1);
-                            prop_assert_eq!(ways.find(id), best);
-    let is_changed = ways.find(id) != base.find(id);
-                            prop_assert_eq!(changed.contains(&id), is_changed);
-                        }
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+        #[test]
+        fn the_best_way_equals_exhaustive_search_however_the_events_are_split(
+            events in events(),
+            split in prop::collection::vec(0..5_u8, 14),
+        ) {
+            let part = |n: u8| -> Vec<Event> {
+                events.iter().zip(&split).filter(|(_, s)| **s == n).map(|(e, _)| e.clone()).collect()
+            };
+            for goal in [Goal::Company, Goal::Journey] {
+                let pairs = |n: u8| gather(goal, &part(n));
+                let base = Ways::new(&Pairs::of([&pairs(3), &pairs(0)]));
+                let base = base.with(&pairs(1));
+                let base = Arc::new(base);
+                let mut middle = Ways::over(Arc::clone(&base));
+                middle.extend(&pairs(4));
+                let mut ways = Ways::over(Arc::new(middle));
+                ways.extend(&pairs(2));
+                let changed = ways.changed_from(&base);
+                for event in &events {
+                    for id in event.0.iter().filter(|id| goal.is_on_way(id.0)) {
+                        let mut best = None;
+                        walk(goal, &events, *id, 0, &mut best);
+                        let id = key(id.0, id.1);
+                        prop_assert_eq!(ways.find(id), best);
+                        let is_changed = ways.find(id) != base.find(id);
+                        prop_assert_eq!(changed.contains(&id), is_changed);
                     }
                 }
             }
         }
+    }
 }

@@ -83,7 +83,7 @@ impl Store {
             let rows = match input.limited {
                 // what a part of a file says is not kept: its rows are looked at as they pass
                 true => file.contents.rows,
-                false => self.ids_of(file, Goal::Company, state).await?.movers(&laid),
+                false => self.ids_of(file, state).await?.movers(&laid),
             };
             let moves = match rows {
                 0 => continue,

@@ -75,7 +75,7 @@ struct Layers {
 /// What files say, the least recently used are forgotten first.
 #[derive(Debug, Default)]
 struct Files {
-    kept: HashMap<(Goal, String), Kept>,
+    kept: HashMap<String, Kept>,
     bytes: usize,
     uses: u64,
 }
@@ -87,28 +87,28 @@ struct Kept {
 }
 
 impl Files {
-    fn get(&mut self, of: &(Goal, String)) -> Option<Arc<SourceIds>> {
+    fn get(&mut self, path: &str) -> Option<Arc<SourceIds>> {
         self.uses += 1;
-        let kept = self.kept.get_mut(of)?;
+        let kept = self.kept.get_mut(path)?;
         kept.last_use = self.uses;
         Some(Arc::clone(&kept.ids))
     }
 
-    fn put(&mut self, of: (Goal, String), ids: Arc<SourceIds>, limit_bytes: usize) {
+    fn put(&mut self, path: &str, ids: Arc<SourceIds>, limit_bytes: usize) {
         self.uses += 1;
         let bytes = ids.bytes();
         if bytes > limit_bytes {
             return;
         }
         let last_use = self.uses;
-        let before = self.kept.insert(of, Kept { ids, last_use });
+        let before = self.kept.insert(path.to_owned(), Kept { ids, last_use });
         self.bytes = self.bytes + bytes - before.map_or(0, |kept| kept.ids.bytes());
         while self.bytes > limit_bytes {
             let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use);
-            let Some(oldest) = oldest.map(|(of, _)| of.clone()) else {
+            let Some(path) = oldest.map(|(path, _)| path.clone()) else {
                 break;
             };
-            let gone = self.kept.remove(&oldest);
+            let gone = self.kept.remove(&path);
             self.bytes -= gone.map_or(0, |kept| kept.ids.bytes());
         }
     }
@@ -135,26 +135,47 @@ impl Store {
         laid.await.cloned()
     }
 
-    /// What a file says about the ids on ways to a goal.
+    /// What a file says about the ids on ways to companies.
     pub(crate) async fn ids_of(
+        &self,
+        file: &Arc<DataFile>,
+        state: &dyn Session,
+    ) -> Result<Arc<SourceIds>> {
+        let memory = &self.inner.ids.files;
+        if let Some(ids) = memory.lock().get(&file.path) {
+            return Ok(ids);
+        }
+        let ids = self.read_all_ids(file, Goal::Company, state).await?;
+        let limit = self.inner.options.id_cache_bytes;
+        memory.lock().put(&file.path, Arc::clone(&ids), limit);
+        Ok(ids)
+    }
+
+    /// What a file says about the ids on ways to a goal. It is kept where rows may have to find
+    /// their roots; that of journeys is in the layers, and asked for once.
+    async fn ids_on_ways(
         &self,
         file: &Arc<DataFile>,
         goal: Goal,
         state: &dyn Session,
     ) -> Result<Arc<SourceIds>> {
-        let memory = &self.inner.ids.files;
-        let of = (goal, file.path.clone());
-        if let Some(ids) = memory.lock().get(&of) {
-            return Ok(ids);
+        match goal {
+            Goal::Company => self.ids_of(file, state).await,
+            Goal::Journey => self.read_all_ids(file, goal, state).await,
         }
+    }
+
+    async fn read_all_ids(
+        &self,
+        file: &Arc<DataFile>,
+        goal: Goal,
+        state: &dyn Session,
+    ) -> Result<Arc<SourceIds>> {
         let input = Input {
             file: Arc::clone(file),
             limited: false,
         };
-        let ids = self.read_ids(input, goal, None, state).await?;
-        let limit = self.inner.options.id_cache_bytes;
-        memory.lock().put(of, Arc::clone(&ids), limit);
-        Ok(ids)
+        self.read_ids(input, goal, None, state).await
     }
 
     async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Laid>> {
@@ -197,7 +218,7 @@ impl Store {
             .collect();
         let at_once = state.config().target_partitions().max(1);
         let fresh = futures::stream::iter(fresh)
-            .map(async |file| self.ids_of(&file, goal, state).await)
+            .map(async |file| self.ids_on_ways(&file, goal, state).await)
             .buffered(at_once)
             .try_collect::<Vec<_>>()
             .await?;
@@ -205,7 +226,7 @@ impl Store {
         self.check_size(bytes)?;
         let version = table.version;
         let work = move || {
-            let fresh = Pairs::of(fresh.iter().map(|ids| &ids.pairs));
+            let fresh = Pairs::of_each(fresh, |ids| &ids.pairs);
             match known {
                 Some(layers) => layers.with(version, fresh),
                 None => Layers::new(version, fresh),
@@ -260,9 +281,7 @@ impl Layers {
         }
         let recent = Pairs::of([&*self.recent, &fresh]);
         if recent.len() > WORTH_TAKING_IN.max(self.base_pairs / 16) {
-            let mut base = Ways::clone(&self.base);
-            base.extend(&recent);
-            let base = Arc::new(base);
+            let base = Arc::new(self.base.with(&recent));
             return Layers {
                 version,
                 base_pairs: self.base_pairs + recent.len(),
@@ -321,22 +340,18 @@ mod unit {
             })
         };
         let one = ids().bytes();
-        let of = |path: &str| (Goal::Company, path.to_owned());
         let mut files = Files::default();
         for path in ["a", "b", "c"] {
-            files.put(of(path), ids(), 3 * one);
+            files.put(path, ids(), 3 * one);
         }
-        assert!(files.get(&of("a")).is_some());
-        files.put(of("d"), ids(), 3 * one);
-        assert!(files.get(&of("b")).is_none());
-        assert!(["a", "c", "d"].iter().all(|p| files.get(&of(p)).is_some()));
+        assert!(files.get("a").is_some());
+        files.put("d", ids(), 3 * one);
+        assert!(files.get("b").is_none());
+        assert!(["a", "c", "d"].iter().all(|p| files.get(p).is_some()));
         assert_eq!(files.bytes, 3 * one);
-        files.put(of("e"), ids(), one - 1);
-        assert!(
-            files.get(&of("e")).is_none(),
-            "what can never fit is not kept"
-        );
-        files.put(of("f"), ids(), one);
+        files.put("e", ids(), one - 1);
+        assert!(files.get("e").is_none(), "what can never fit is not kept");
+        files.put("f", ids(), one);
         assert_eq!((files.kept.len(), files.bytes), (1, one));
     }
 }
