@@ -178,7 +178,7 @@ impl Default for Storage {
             data: "linkfunnel-data".into(),
             location: String::new(),
             options: BTreeMap::new(),
-            maintain_every_s: 60,
+            maintain_every_s: 15,
             as_of_hours: 24,
         }
     }

@@ -28,6 +28,12 @@ mod words;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tikv_jemallocator::Jemalloc;
+
+/// Columns are made on one thread and dropped on another: the system's allocator keeps half as much again as is used, and
+/// never gives it back.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Why businesses that start to link their accounts do not finish: funnels over link events, live.
 #[derive(Debug, Parser)]

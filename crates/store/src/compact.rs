@@ -40,8 +40,9 @@ use crate::store::{Store, Tip};
 use crate::table::{MAINTENANCE, Table, removed_txn};
 use crate::writer::properties;
 
-/// Files merged at once: each holds a row group's pages and a batch in memory.
-const MAX_INPUTS: usize = 64;
+/// Files merged at once: each holds a row group's pages, a batch and, for every column, what decompresses
+/// it (a tenth of a MB) in memory.
+const MAX_INPUTS: usize = 16;
 /// Rows in a batch while merging.
 const BATCH_ROWS: usize = 2048;
 /// A finished day's longest file is left alone until the others together are this part of it.
