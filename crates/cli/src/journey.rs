@@ -16,6 +16,8 @@ use crate::{clock, query, tell, words};
 
 /// Longest value from the data shown in one place, in columns.
 const MAX_VALUE: usize = 40;
+/// Most events shown at once.
+pub(crate) const MAX_EVENTS: u16 = 1_000;
 
 /// Show one journey: its events in order, and why it is where it is
 #[derive(Debug, Args)]
@@ -28,43 +30,43 @@ Without --from and --to the entries of all time are looked at; a question about 
 A key for a server that wants one is read from LINKFUNNEL_KEY.")]
 pub(crate) struct JourneyArgs {
     /// The id
-    id: String,
+    pub(crate) id: String,
     /// What the id names: journey, company, attempt, session, user, anonymous, connection, invite, payment_link, application
     #[arg(long, default_value = "journey", value_parser = subject)]
-    subject: Subject,
+    pub(crate) subject: Subject,
     /// The funnel it is explained by
     #[arg(long, default_value = "linking")]
-    funnel: String,
+    pub(crate) funnel: String,
     /// Only entries begun from this date or instant: 2026-10-01, 2026-10-01T00:00:00Z
     #[arg(long, value_name = "WHEN", requires = "to")]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Only entries begun before this date or instant
     #[arg(long, value_name = "WHEN", requires = "from")]
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// Most events to show (1 000 at most)
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    limit: u16,
+    #[arg(long, default_value_t = MAX_EVENTS, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_EVENTS)))]
+    pub(crate) limit: u16,
     /// The page after an earlier answer: its next_cursor
     #[arg(long, value_name = "CURSOR", requires = "as_of")]
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// The server to ask [default: http://127.0.0.1:8080]
     #[arg(long, conflicts_with = "data")]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Ask a data folder instead of a server
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Zone of dates and times [default: this machine's]
     #[arg(long, value_name = "ZONE")]
-    timezone: Option<Tz>,
+    pub(crate) timezone: Option<Tz>,
     /// The tenant to ask about, where there are several
     #[arg(long)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// Ask of the same state of the data as an earlier answer: its meta.snapshot
     #[arg(long, value_name = "SNAPSHOT")]
-    as_of: Option<String>,
+    pub(crate) as_of: Option<String>,
     /// Print the answer as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 fn subject(word: &str) -> std::result::Result<Subject, String> {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use clap::Args;
 use linkfunnel_model::{
     Breakdown, Compare, CompareRange, CompareWord, Condition, FunnelDefinition, FunnelQuestion,
-    FunnelRef, Include, Interval, Op, Range, built_in_funnel, instant_text,
+    FunnelRef, Include, Interval, Op, Range, Subject, built_in_funnel, instant_text,
 };
 use linkfunnel_query::FunnelAnswer;
 
@@ -15,6 +15,7 @@ use crate::client::{Client, DEFAULT_URL};
 use crate::clock;
 use crate::failure::{Doing, Failure, Result};
 use crate::folder::DataFolder;
+use crate::journey::{self, JourneyArgs};
 use crate::out::{self, Screen};
 use crate::sheet::{self, Sheet};
 use crate::table::{self, Frame};
@@ -29,6 +30,7 @@ const DAY_US: i64 = 86_400_000_000;
   linkfunnel query linking --by category --last 7d
   linkfunnel query linking --by integration --filter category=accounting --trend week
   linkfunnel query linking --last 7d --compare previous --why
+  linkfunnel query linking_7d --explain J-48213
   linkfunnel query my_funnel.json --by attrs.platform --from 2026-10-01 --to 2026-11-01
 
 FUNNEL is a built-in funnel (linking, first_link, invitation, pay_by_link, activation, application, assisted_call
@@ -61,6 +63,9 @@ pub(crate) struct QueryArgs {
     /// Show in full why subjects dropped, step by step
     #[arg(long)]
     why: bool,
+    /// Show one subject of the funnel and why it is where it is, as `linkfunnel journey` does (of a saved funnel a journey)
+    #[arg(long, value_name = "ID", conflicts_with_all = ["by", "filter", "trend", "compare", "why", "csv"])]
+    explain: Option<String>,
     /// The server to ask [default: http://127.0.0.1:8080]
     #[arg(long, conflicts_with = "data")]
     url: Option<String>,
@@ -88,6 +93,9 @@ impl QueryArgs {
     /// Asks and prints.
     pub(crate) fn run(self) -> Result<()> {
         let now_us = clock::now_us();
+        if let Some(id) = &self.explain {
+            return self.explained(id, now_us)?.run();
+        }
         let sheet = self.sheet()?;
         let question = self.question(now_us)?;
         let answer = match &self.data {
@@ -111,6 +119,33 @@ impl QueryArgs {
             out::write(&table::render(&answer, &frame));
         }
         Ok(())
+    }
+
+    /// The same question about one subject; of all time where none is named.
+    fn explained(&self, id: &str, now_us: i64) -> Result<JourneyArgs> {
+        if self.funnel.ends_with(".json") {
+            let failure = Failure::usage("--explain wants a funnel that has a name".to_owned());
+            return Err(failure.mend("save the definition first: PUT /api/v1/funnels/ID"));
+        }
+        let is_bounded = self.last.is_some() || self.from.is_some();
+        let range = is_bounded.then(|| self.range(now_us)).transpose()?;
+        let (from, to) = range.map(|range| (range.from, range.to)).unzip();
+        let built_in = built_in_funnel(&self.funnel);
+        Ok(JourneyArgs {
+            id: id.to_owned(),
+            subject: built_in.map_or(Subject::Journey, |funnel| funnel.definition.subject),
+            funnel: self.funnel.clone(),
+            from,
+            to,
+            limit: journey::MAX_EVENTS,
+            cursor: None,
+            url: self.url.clone(),
+            data: self.data.clone(),
+            timezone: self.timezone,
+            tenant: self.tenant.clone(),
+            as_of: self.as_of.clone(),
+            json: self.json,
+        })
     }
 
     fn ask_server(&self, question: &FunnelQuestion) -> Result<FunnelAnswer> {

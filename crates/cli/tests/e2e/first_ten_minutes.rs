@@ -362,6 +362,9 @@ fn one_journey_is_told_by_its_events_and_why_it_is_where_it_is() {
     let answer: Json = serde_json::from_str(&ask(&["--json"])).unwrap();
     let entry = &answer["subjects"][0]["explanation"]["entries"][0];
     assert_eq!(entry["step_name"], "Handed off", "{answer}");
+    let explained = ["query", "linking", "--explain", "J-1", "--timezone", "UTC"];
+    let explained = run_well(&[&explained[..], &["--data", text(&data)]].concat());
+    assert_eq!(explained, said);
     let company = run_well(&[
         "journey",
         "c-1881",

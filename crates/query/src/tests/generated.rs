@@ -25,7 +25,7 @@ const DIMENSIONS: [&str; 8] = [
     "integration",
 ];
 
-fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) {
+pub(super) fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) {
     let mut generator = Generator::new(GenerateConfig {
         seed,
         ids,
@@ -40,7 +40,7 @@ fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) 
     (deliveries, truth.tenants["default"].clone())
 }
 
-fn events(deliveries: &[Delivery]) -> Vec<Event<'_>> {
+pub(super) fn events(deliveries: &[Delivery]) -> Vec<Event<'_>> {
     let mut events = Vec::new();
     for delivery in deliveries {
         let payload = delivery.payload.as_deref().unwrap_or(b"");

@@ -20,6 +20,7 @@ mod rates;
 mod results;
 mod sql;
 mod sql_views;
+mod sums;
 mod time;
 
 use std::collections::HashMap;
