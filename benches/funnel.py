@@ -27,13 +27,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = "journey.started,provider.selected,consent.granted,handoff.started,connection.linked"
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--start", default="2026-09-01")
+def arguments(events=1_000_000, days=30, start="2026-09-01", runs=5):
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.split("\n\n")[0])
+    parser.add_argument("--events", type=int, default=events)
+    parser.add_argument("--days", type=int, default=days)
+    parser.add_argument("--start", default=start)
     parser.add_argument("--steps", default=STEPS)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=runs)
     parser.add_argument("--binary", default=os.path.join(HERE, "../target/release/linkfunnel"))
     parser.add_argument("--work", help="folder to work in (default: a temporary one, removed at the end)")
     parser.add_argument("--no-peer", action="store_true", help="leave ClickHouse out")
@@ -82,9 +82,9 @@ class Server:
             self.url = next((word.split("/api")[0] for word in words if word.startswith("http://127")), None)
 
     def settled(self, data):
-        """Waits until compaction has changed nothing for a while."""
+        """Waits until compaction has changed nothing for a while: one of a few million rows takes a minute."""
         before, since = None, time.time()
-        while time.time() - since < 15:
+        while time.time() - since < 90:
             log = os.path.join(data, "events", "_delta_log")
             now = sorted(name for name in os.listdir(log)) if os.path.isdir(log) else None
             if now != before:
