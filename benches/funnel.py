@@ -32,6 +32,7 @@ def arguments(events=1_000_000, days=30, start="2026-09-01", runs=5):
     parser.add_argument("--events", type=int, default=events)
     parser.add_argument("--days", type=int, default=days)
     parser.add_argument("--start", default=start)
+    parser.add_argument("--ids", default="full", help="full, or sparse: most events name neither company nor journey (leave the peer out)")
     parser.add_argument("--steps", default=STEPS)
     parser.add_argument("--runs", type=int, default=runs)
     parser.add_argument("--binary", default=os.path.join(HERE, "../target/release/linkfunnel"))
@@ -58,7 +59,7 @@ def prepared(args):
     data = os.path.join(args.work, "data")
     if not os.path.isdir(data):
         generate = [args.binary, "generate", "--events", str(args.events), "--days", str(args.days), "--start", args.start]
-        generate += ["--dirt", "none", "--out", "-", "--truth", os.path.join(args.work, "truth.json")]
+        generate += ["--ids", args.ids, "--dirt", "none", "--out", "-", "--truth", os.path.join(args.work, "truth.json")]
         events = subprocess.Popen(generate, stdout=subprocess.PIPE)
         load = [args.binary, "import", "-", "--data", data]
         subprocess.run(load, stdin=events.stdout, check=True, stdout=sys.stderr)

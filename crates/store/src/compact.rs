@@ -105,8 +105,7 @@ impl Store {
         while report.merges < MAX_MERGES && given_up < 3 {
             self.refresh().await?;
             let table = self.view().table.clone();
-            let today = (self.inner.clock)().div_euclid(DAY_US);
-            let Some(files) = choose(&table, today, &options) else {
+            let Some(files) = choose(&table, (self.inner.clock)(), &options) else {
                 break;
             };
             let columns = self.columns_of(&files).await?;
@@ -326,27 +325,30 @@ fn merging() -> Result<SessionContext> {
 }
 
 const DAY_US: i64 = 86_400_000_000;
+/// A day after whose last file nothing has come for so long counts as finished.
+const QUIET_US: i64 = 120_000_000;
 
-/// The day a file's rows arrived, counted from the epoch.
-fn day(file: &DataFile) -> i64 {
+/// When the last of a file's rows arrived.
+fn arrived_us(file: &DataFile) -> i64 {
     let arrived = file.contents.received_at.map(|(_, last)| last);
-    arrived
-        .unwrap_or(file.modified_ms.saturating_mul(1000))
-        .div_euclid(DAY_US)
+    arrived.unwrap_or(file.modified_ms.saturating_mul(1000))
 }
 
 /// The next files worth merging, all of one kind and day; `None` when there is nothing to do.
-fn choose(table: &Table, today: i64, options: &CompactOptions) -> Option<Vec<Arc<DataFile>>> {
+fn choose(table: &Table, now_us: i64, options: &CompactOptions) -> Option<Vec<Arc<DataFile>>> {
     for kind in [RowKind::Event, RowKind::Reject] {
         let mut days: BTreeMap<i64, Vec<Arc<DataFile>>> = BTreeMap::new();
         for file in table.files(kind).values() {
-            days.entry(day(file)).or_default().push(Arc::clone(file));
+            let day = arrived_us(file).div_euclid(DAY_US);
+            days.entry(day).or_default().push(Arc::clone(file));
         }
         for (day, mut files) in days {
             files.sort_by(|a, b| (a.contents.rows, &a.path).cmp(&(b.contents.rows, &b.path)));
+            let last_us = files.iter().map(|file| arrived_us(file)).max();
+            let is_quiet = last_us.is_some_and(|last| now_us.saturating_sub(last) > QUIET_US);
             let chosen = if options.full {
                 everything(files)
-            } else if day < today {
+            } else if day < now_us.div_euclid(DAY_US) || is_quiet {
                 finished_day(files)
             } else {
                 same_size(files, options.min_files.max(2))

@@ -56,6 +56,10 @@ async fn a_finished_day_becomes_one_file_and_days_stay_apart() {
         "today waits for more files"
     );
     assert_eq!(lab.store.view().files(), 4);
+    lab.pass(121_000_000);
+    let report = lab.store.compact(CompactOptions::default()).await.unwrap();
+    assert_eq!(report.merges, 1, "nothing more comes");
+    assert_eq!(lab.store.view().files(), 3);
     assert_eq!(ids(&lab.store, &lab.store.view()).await, ["e0", "e1", "e2"]);
 }
 
