@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::entry::{Begun, Entry};
 use crate::hold::TooManyHoldings;
-use crate::speak::{find_among, speak_again, speak_all};
+use crate::speak::{RulesOf, find_among, speak_again, speak_all_by};
 use crate::whatif::{Asked, refused};
 use crate::{Clock, Entries, Events, Order, Row, Rules, Scratch, Span, State, first_clock};
 
@@ -46,6 +46,8 @@ pub struct Explained {
     pub furthest: usize,
     /// By step, the row it was reached by.
     pub rows: Vec<Option<usize>>,
+    /// The steps that its provider cannot show: bit i for step i. Those before the furthest count as bypassed.
+    pub unseen: u64,
     /// Last instant at which it can use an event, µs since the epoch, inclusive.
     pub ends_us: i64,
     /// Until when the subject can still convert, µs since the epoch, inclusive; only of an open entry. Under `best` a later
@@ -137,13 +139,60 @@ pub fn explain<'e>(
     span: &Span,
     scratch: &mut Scratch,
 ) -> Result<Explanation, TooManyHoldings> {
+    explain_by(rules, &mut |_| None, events, span, scratch)
+}
+
+/// As [`explain`], where the entries of a clock may have rules of their own.
+///
+/// # Errors
+/// As [`crate::speak`].
+pub fn explain_by<'e>(
+    rules: &Rules,
+    rules_of: &mut RulesOf<'_>,
+    events: impl Into<Events<'e>>,
+    span: &Span,
+    scratch: &mut Scratch,
+) -> Result<Explanation, TooManyHoldings> {
     let events = events.into();
+    if rules.entries() == Entries::All {
+        return explain_all(rules, rules_of, events, span, scratch);
+    }
+    let own = first_clock(rules, events.rows, span).and_then(|clock| rules_of(&clock));
+    let rules = own.as_deref().unwrap_or(rules);
     let mut tries = tries(rules, events, span, scratch)?;
     let left_out = keep_some(&mut tries);
     let entries = tries
         .iter()
         .map(|one| explain_one(rules, events, span, one, scratch))
         .collect::<Result<_, _>>()?;
+    Ok(Explanation { entries, left_out })
+}
+
+/// Explains each of the entries that count, by its own rules.
+fn explain_all(
+    rules: &Rules,
+    rules_of: &mut RulesOf<'_>,
+    events: Events<'_>,
+    span: &Span,
+    scratch: &mut Scratch,
+) -> Result<Explanation, TooManyHoldings> {
+    let mut tries = Vec::new();
+    let each = |entry: Entry<'_>| {
+        tries.push(Try {
+            row: began(rules, &entry),
+            begun: Begun::at(entry.clock.us),
+            clock: entry.clock,
+            speaks: true,
+        });
+    };
+    speak_all_by(rules, rules_of, events, span, scratch, each)?;
+    let left_out = keep_some(&mut tries);
+    let mut entries = Vec::with_capacity(tries.len());
+    for one in &tries {
+        let own = rules_of(&one.clock);
+        let rules = own.as_deref().unwrap_or(rules);
+        entries.push(explain_one(rules, events, span, one, scratch)?);
+    }
     Ok(Explanation { entries, left_out })
 }
 
@@ -176,18 +225,6 @@ fn tries(
     span: &Span,
     scratch: &mut Scratch,
 ) -> Result<Vec<Try>, TooManyHoldings> {
-    if rules.entries() == Entries::All {
-        let mut tries = Vec::new();
-        speak_all(rules, events, span, scratch, |entry| {
-            tries.push(Try {
-                row: began(rules, &entry),
-                begun: Begun::at(entry.clock.us),
-                clock: entry.clock,
-                speaks: true,
-            });
-        })?;
-        return Ok(tries);
-    }
     let Some(first) = first_clock(rules, events.rows, span) else {
         return Ok(Vec::new());
     };
@@ -315,6 +352,7 @@ fn explain_one(
         state: entry.state,
         furthest: entry.furthest,
         rows: (0..rules.steps().len()).map(|s| entry.row(s)).collect(),
+        unseen: rules.bypassed(),
         ends_us,
         open_until_us: is_open.then(|| rules.last_us(last_begun_us)),
         last: clock.window.end - 1,

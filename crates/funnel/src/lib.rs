@@ -49,7 +49,9 @@ mod whatif;
 
 pub use each::{chosen_values, speak_holding};
 pub use entry::{Clock, Entry, Scratch, State};
-pub use explain::{Block, Explained, Explanation, MAX_ENTRIES, MAX_REFUSED, Refused, Why, explain};
+pub use explain::{
+    Block, Explained, Explanation, MAX_ENTRIES, MAX_REFUSED, Refused, Why, explain, explain_by,
+};
 pub use follow::{FOLLOW_MOMENTS, Follow, Moment};
 pub use histogram::Histogram;
 pub use hold::{MAX_HOLDINGS, TooManyHoldings};
@@ -58,5 +60,5 @@ pub use rules::{
     Entries, Error, ExclusionRule, MAX_EXCLUSIONS, MAX_HELD, MAX_OUTCOMES, MAX_STEPS, OnExclude,
     Order, Rules, Spec, StepRule, Ties,
 };
-pub use speak::{first_clock, speak, speak_again, speak_all};
+pub use speak::{RulesOf, first_clock, speak, speak_again, speak_all, speak_all_by};
 pub use tally::{StepTally, Tally, Times};

@@ -14,6 +14,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::entry::{Begun, Chain, Clock, Entry, Scratch};
 use crate::hold::{TooManyHoldings, compare};
@@ -64,24 +65,43 @@ pub fn speak_all<'e>(
     events: impl Into<Events<'e>>,
     span: &Span,
     scratch: &mut Scratch,
+    each: impl FnMut(Entry<'_>),
+) -> Result<u64, TooManyHoldings> {
+    speak_all_by(rules, &mut |_| None, events, span, scratch, each)
+}
+
+/// The rules of the entries of one clock where they differ from the question's ([`Rules::bypassing`]). Under [`Entries::Best`],
+/// where any entry may win, it is asked once, with the clock of the first.
+pub type RulesOf<'r> = dyn FnMut(&Clock) -> Option<Arc<Rules>> + 'r;
+
+/// As [`speak_all`], where entries may have rules of their own.
+///
+/// # Errors
+/// As [`speak`].
+pub fn speak_all_by<'e>(
+    rules: &Rules,
+    rules_of: &mut RulesOf<'_>,
+    events: impl Into<Events<'e>>,
+    span: &Span,
+    scratch: &mut Scratch,
     mut each: impl FnMut(Entry<'_>),
 ) -> Result<u64, TooManyHoldings> {
     let events = events.into();
-    if rules.entries() != Entries::All {
-        let entry = speak(rules, events, span, scratch)?;
-        let begun = u64::from(entry.is_some());
-        entry.into_iter().for_each(each);
-        return Ok(begun);
-    }
     let (mut begun, mut passed) = (0, 0);
-    while let Some(clock) = next_clock(rules, events.rows, span, passed)
-        && let Some(entry) = speak_from(rules, events, span, clock, scratch)?
-    {
+    while let Some(clock) = next_clock(rules, events.rows, span, passed) {
+        let own = rules_of(&clock);
+        let rules = own.as_deref().unwrap_or(rules);
+        let Some(entry) = speak_again(rules, events, span, &clock, scratch)? else {
+            break;
+        };
         begun += 1;
         let end_us = entry_end_us(rules, &entry);
         passed = entry.clock.row;
         passed += events.rows[passed..].partition_point(|row| row.at_us <= end_us);
         each(entry);
+        if rules.entries() != Entries::All {
+            break;
+        }
     }
     Ok(begun)
 }
