@@ -96,21 +96,24 @@ impl Teller {
                     format!(" {took} after the first step")
                 });
                 format!(
-                    "Converted: reached \"{}\"{took}.",
-                    tame(&entry.step_name, MAX_VALUE)
+                    "Converted: reached \"{}\"{took}.{}",
+                    tame(&entry.step_name, MAX_VALUE),
+                    unseen(entry)
                 )
             }
             "open" => format!(
-                "Not converted yet: reached \"{}\". Open until {}; {}.",
+                "Not converted yet: reached \"{}\". Open until {}; {}.{}",
                 tame(&entry.step_name, MAX_VALUE),
                 self.moment(entry.open_until.as_deref().unwrap_or(&entry.window_ends_at)),
                 self.why_open(entry),
+                unseen(entry),
             ),
             _ => format!(
-                "Dropped: reached \"{}\", {}.{}",
+                "Dropped: reached \"{}\", {}.{}{}",
                 tame(&entry.step_name, MAX_VALUE),
                 self.why_dropped(funnel, entry),
                 self.outcome(entry),
+                unseen(entry),
             ),
         }
     }
@@ -218,6 +221,26 @@ impl Teller {
     }
 }
 
+/// The sentence about the steps that its provider does not show; empty if there are none.
+fn unseen(entry: &EntryAnswer) -> String {
+    let names: Vec<String> = entry
+        .unseen
+        .iter()
+        .map(|step| format!("\"{}\"", tame(&step.name, MAX_VALUE)))
+        .collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [_] => format!(
+            " {} could not be seen: its provider does not show that step.",
+            names[0]
+        ),
+        _ => format!(
+            " {} could not be seen: its provider does not show those steps.",
+            names.join(" and ")
+        ),
+    }
+}
+
 /// A window in ISO 8601 as people write it.
 fn window(iso: &str) -> String {
     match linkfunnel_model::Length::try_from(iso.to_owned()) {
@@ -274,6 +297,8 @@ pub(crate) fn went_wrong(event: &EventAnswer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use linkfunnel_query::UnseenStep;
+
     use super::*;
 
     #[test]
@@ -322,6 +347,7 @@ mod tests {
             step: 1,
             step_name: "Opened".into(),
             steps: Vec::new(),
+            unseen: Vec::new(),
             waits_for: vec!["Linked".into()],
             refused: Vec::new(),
             refused_left_out: 0,
@@ -375,6 +401,24 @@ mod tests {
             open,
             "Not converted yet: reached \"Opened\". Open until 2 Oct 09:00:00; last: attempt.opened at 1 Oct 09:00:00."
         );
+        let unseen = |name: &str| UnseenStep {
+            step: 2,
+            name: name.into(),
+            bypassed: true,
+        };
+        let linked = sentences(|entry| {
+            entry.state = "converted".into();
+            entry.step_name = "Linked".into();
+            entry.unseen = vec![unseen("Handed off")];
+        });
+        assert_eq!(
+            linked,
+            "Converted: reached \"Linked\". \"Handed off\" could not be seen: its provider does not show that step."
+        );
+        let two = sentences(|entry| entry.unseen = vec![unseen("Chose"), unseen("Handed off")]);
+        assert!(two.ends_with(
+            " \"Chose\" and \"Handed off\" could not be seen: its provider does not show those steps."
+        ));
         for (because, said) in [
             (
                 because("after_window", Some(300_000.0)),

@@ -13,6 +13,7 @@ mod funnel;
 mod identity;
 mod json;
 mod keys;
+mod observe;
 mod question;
 mod redact;
 mod saved;
@@ -42,6 +43,7 @@ pub use json::{
     MAX_MESSAGE_BYTES, Refusal, decode,
 };
 pub use keys::{derived_journey_key, event_key, id_key, root, root_key};
+pub use observe::can_show;
 pub use question::{
     Attribution, Breakdown, CheckedQuestion, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Include,
     Interval, MAX_BUCKETS, MAX_DIMENSIONS, MAX_SEGMENTS, Range, Span, check_dimensions,

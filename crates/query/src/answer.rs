@@ -113,8 +113,8 @@ pub struct StepAnswer {
     pub optional: bool,
     /// Subjects that reached it.
     pub reached: u64,
-    /// Subjects that got beyond it though their provider cannot show it. Always 0 until the engine
-    /// knows what providers cannot show.
+    /// Subjects that got beyond it though their provider cannot show it; they stand beside `reached` and count as having got
+    /// this far in the rates.
     pub bypassed: u64,
     /// Subjects for which it was the furthest required step and whose window is over.
     pub dropped: u64,

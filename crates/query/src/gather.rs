@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use datafusion::error::Result;
-use linkfunnel_funnel::{Events, Explanation, explain};
+use linkfunnel_funnel::{Clock, Events, Explanation, explain_by};
 use linkfunnel_model::Field;
 
-use crate::judge::{Hit, Judge, Labels, Subject, too_many};
+use crate::judge::{Hit, Judge, Labels, Subject, choice_range, too_many};
 use crate::plan::Plan;
 
 /// What is shown of an event, besides its time and what it does in the funnel.
@@ -104,8 +104,14 @@ impl Judge {
             rows: &rows,
             held: &held,
         };
-        let explanation =
-            explain(&plan.rules, events, &plan.span, &mut self.scratch).map_err(too_many)?;
+        let observer = &mut self.observer;
+        let mut rules_of = |clock: &Clock| {
+            let range = choice_range(plan, subject, &plan.span, clock);
+            observer.rules(labels, subject, range)
+        };
+        let scratch = &mut self.scratch;
+        let explanation = explain_by(&plan.rules, &mut rules_of, events, &plan.span, scratch)
+            .map_err(too_many)?;
         let shown = (0..subject.hits.len()).map(|at| {
             let hit = &subject.hits[at];
             let text = |source: &usize| labels.shared(subject.value(at, *source));

@@ -15,7 +15,7 @@ use crate::funnel::count;
 use crate::gather::{Gathered, Shown};
 use crate::journey_answer::{
     Because, BlockedBy, EntryAnswer, EventAnswer, EventReason, EventRef, ExplanationAnswer,
-    FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken,
+    FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken, UnseenStep,
 };
 use crate::named::Asked;
 use crate::trend;
@@ -296,6 +296,7 @@ impl Teller<'_> {
             step: entry.furthest + 1,
             step_name: steps[entry.furthest].name.clone(),
             steps: entry.rows.iter().enumerate().filter_map(taken).collect(),
+            unseen: self.unseen(entry),
             waits_for: entry
                 .waits_for
                 .iter()
@@ -310,6 +311,18 @@ impl Teller<'_> {
             reason_event: entry.reason.map(|row| self.named_event(&events[row])),
             discarded_by,
         }
+    }
+
+    fn unseen(&self, entry: &Explained) -> Vec<UnseenStep> {
+        let steps = self.definition.steps.iter().enumerate();
+        let unseen = steps.filter(|(step, _)| entry.unseen >> step & 1 == 1);
+        unseen
+            .map(|(step, definition)| UnseenStep {
+                step: step + 1,
+                name: definition.name.clone(),
+                bypassed: step < entry.furthest,
+            })
+            .collect()
     }
 
     fn because(&self, events: &[Shown], why: &Why) -> Because {

@@ -162,6 +162,8 @@ pub struct EntryAnswer {
     pub step_name: String,
     /// The steps it reached, and by which event.
     pub steps: Vec<StepTaken>,
+    /// The steps that its provider does not show and no event took.
+    pub unseen: Vec<UnseenStep>,
     /// Names of the steps any of which would have taken it further.
     pub waits_for: Vec<String>,
     /// Events that take such a step and could not be used: those after its furthest step in order of time, then those before
@@ -191,6 +193,17 @@ pub struct StepTaken {
     /// The event that took it.
     #[serde(flatten)]
     pub event: EventRef,
+}
+
+/// A step that could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnseenStep {
+    /// The step's number, from 1.
+    pub step: usize,
+    /// Its name.
+    pub name: String,
+    /// Whether the entry got beyond it: counted as `bypassed`.
+    pub bypassed: bool,
 }
 
 /// An event that takes the next step and could not be used.

@@ -1,7 +1,7 @@
 //! What one subject counts as, and under which segments (semantics rules 5, 12, 14 and 17).
 //!
 //! The matcher of `linkfunnel_funnel` says how far it got; here is only decided which values it stands under, and the matcher is
-//! asked again with each chosen value held constant.
+//! asked again with each chosen value held constant. Which steps can be seen of it at all is decided in `observe`.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::error::{DataFusionError, Result};
 use linkfunnel_funnel::{
     Clock, Entries, Entry, Events, NO_VALUE, Row, Rules, Scratch, Span, State, TooManyHoldings,
-    first_clock, speak, speak_again, speak_all, speak_holding,
+    first_clock, speak_again, speak_all_by, speak_holding,
 };
 use linkfunnel_model::Attribution;
 
@@ -19,6 +19,7 @@ use crate::columns::{ABSENT, Interner};
 use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::numbers::{BucketCounts, Numbers, Reason};
+use crate::observe::Observer;
 use crate::plan::Plan;
 use crate::sink::{Pass, Sink};
 use crate::study::{Findings, Study};
@@ -110,6 +111,7 @@ pub(crate) struct Judge {
     chosen_sources: Vec<usize>,
     /// Whether a filter is on one of them.
     filters_choice: bool,
+    pub(crate) observer: Observer,
     pub(crate) scratch: Scratch,
     rows: Vec<Row>,
     held: Vec<u32>,
@@ -121,7 +123,6 @@ pub(crate) struct Judge {
 /// What is asked of one subject at the moment.
 struct Case<'c> {
     plan: &'c Plan,
-    rules: &'c Rules,
     subject: &'c Subject<'c>,
     labels: &'c Labels<'c>,
     events: Events<'c>,
@@ -149,6 +150,7 @@ impl Judge {
             chosen_sources: chosen.iter().map(|d| plan.dimensions[*d].source).collect(),
             chosen,
             filters_choice,
+            observer: Observer::default(),
             scratch: Scratch::default(),
             rows: Vec::new(),
             held: Vec::new(),
@@ -186,7 +188,6 @@ impl Judge {
         };
         let mut case = Case {
             plan,
-            rules: &plan.rules,
             subject,
             labels,
             events,
@@ -194,7 +195,7 @@ impl Judge {
             pass: Pass::Whole { listed: 0 },
         };
         self.judge_entries(&mut case, &clock)?;
-        if case.rules.entries() == Entries::Best {
+        if plan.rules.entries() == Entries::Best {
             self.judge_buckets(&mut case)?;
         }
         (self.rows, self.held) = (rows, held);
@@ -228,17 +229,15 @@ impl Judge {
     fn judge_entries(&mut self, case: &mut Case<'_>, first: &Clock) -> Result<()> {
         let mut clocks = std::mem::take(&mut self.clocks);
         clocks.clear();
-        let (rules, events, span) = (case.rules, case.events, &case.span);
-        match rules.entries() {
-            Entries::Cohort => clocks.push(first.clone()),
-            Entries::Best => {
-                let entry = speak(rules, events, span, &mut self.scratch).map_err(too_many)?;
-                clocks.extend(entry.map(|entry| entry.clock));
-            }
-            Entries::All => {
-                let take = |entry: Entry<'_>| clocks.push(entry.clock);
-                speak_all(rules, events, span, &mut self.scratch, take).map_err(too_many)?;
-            }
+        if case.plan.rules.entries() == Entries::Cohort {
+            clocks.push(first.clone());
+        } else {
+            let take = |entry: Entry<'_>| clocks.push(entry.clock);
+            let (rules, events, span) = (&case.plan.rules, case.events, case.span);
+            let observer = &mut self.observer;
+            let mut rules_of = |clock: &Clock| case.rules_of(clock, observer);
+            let scratch = &mut self.scratch;
+            speak_all_by(rules, &mut rules_of, events, &span, scratch, take).map_err(too_many)?;
         }
         for clock in &clocks {
             self.judge_entry(case, clock)?;
@@ -252,7 +251,7 @@ impl Judge {
         for (i, bucket) in case.plan.buckets.iter().enumerate() {
             case.span.from_us = bucket.start_us.max(case.plan.span.from_us);
             case.span.to_us = bucket.end_us.min(case.plan.span.to_us);
-            if let Some(clock) = first_clock(case.rules, case.events.rows, &case.span) {
+            if let Some(clock) = first_clock(&case.plan.rules, case.events.rows, &case.span) {
                 case.pass = Pass::Bucket(i);
                 self.judge_entries(case, &clock)?;
             }
@@ -262,13 +261,9 @@ impl Judge {
 
     fn judge_entry(&mut self, case: &mut Case<'_>, clock: &Clock) -> Result<()> {
         let (plan, subject, labels) = (case.plan, case.subject, case.labels);
-        let entry = speak_again(
-            case.rules,
-            case.events,
-            &case.span,
-            clock,
-            &mut self.scratch,
-        );
+        let own = case.rules_of(clock, &mut self.observer);
+        let rules = own.as_deref().unwrap_or(&plan.rules);
+        let entry = speak_again(rules, case.events, &case.span, clock, &mut self.scratch);
         let Some(entry) = entry.map_err(too_many)? else {
             return Ok(());
         };
@@ -288,7 +283,7 @@ impl Judge {
         if self.chosen.is_empty() {
             let mut sink = Sink {
                 plan,
-                rules: case.rules,
+                rules,
                 labels,
                 subject,
                 known: &known,
@@ -322,6 +317,7 @@ impl Judge {
     ) -> Result<()> {
         let (plan, subject) = (case.plan, case.subject);
         let (sources, scratch) = (&self.chosen_sources, &mut self.scratch);
+        let observer = &mut self.observer;
         let mut best = Best::default();
         for (i, choice) in choices.iter().enumerate() {
             let mut key = known.to_vec();
@@ -329,8 +325,8 @@ impl Judge {
                 key[*dimension] = *code;
             }
             key.truncate(plan.breakdown);
-            let fits = |hit| fits(subject, sources, choice, hit);
-            if let Some(entry) = case.under(clock, fits, scratch)? {
+            let under = case.under(clock, observer, |hit| fits(subject, sources, choice, hit));
+            if let Some(entry) = under.entry(scratch)? {
                 best.offer(key, i, &entry);
             }
         }
@@ -341,7 +337,7 @@ impl Judge {
         let mut pass = case.pass;
         let mut sink = Sink {
             plan,
-            rules: case.rules,
+            rules: &plan.rules,
             labels: case.labels,
             subject,
             known,
@@ -351,15 +347,15 @@ impl Judge {
             findings: &mut self.findings,
             pass: &mut pass,
         };
-        if counts && let Some(entry) = case.under(clock, fits_total, scratch)? {
-            sink.total(&entry)?;
+        let whole = case.under(clock, observer, fits_total);
+        if counts && let Some(entry) = whole.entry(scratch)? {
+            sink.by(whole.rules()).total(&entry)?;
         }
-        if plan.breakdown > 0 {
-            for (key, (_, i)) in &best.keys {
-                let fits = |hit| fits(subject, sources, &choices[*i], hit);
-                if let Some(entry) = case.under(clock, fits, scratch)? {
-                    sink.group(key, &entry)?;
-                }
+        for (key, (_, i)) in best.keys.iter().filter(|_| plan.breakdown > 0) {
+            let choice = &choices[*i];
+            let under = case.under(clock, observer, |hit| fits(subject, sources, choice, hit));
+            if let Some(entry) = under.entry(scratch)? {
+                sink.by(under.rules()).group(key, &entry)?;
             }
         }
         case.pass = pass;
@@ -368,20 +364,59 @@ impl Judge {
 }
 
 impl Case<'_> {
-    /// The entry over the events that fit, by the clock of the subject's own entry.
-    fn under<'s>(
-        &self,
-        clock: &Clock,
-        fits: impl Fn(usize) -> bool,
-        scratch: &'s mut Scratch,
-    ) -> Result<Option<Entry<'s>>> {
-        speak_holding(self.rules, self.events, &self.span, clock, fits, scratch).map_err(too_many)
+    /// The rules for all events of the subject that count under a clock.
+    fn rules_of(&self, clock: &Clock, observer: &mut Observer) -> Option<Arc<Rules>> {
+        let events = choice_range(self.plan, self.subject, &self.span, clock);
+        observer.rules(self.labels, self.subject, events)
+    }
+
+    /// The subject seen through the events that fit.
+    fn under<'u, F: Fn(usize) -> bool>(
+        &'u self,
+        clock: &'u Clock,
+        observer: &mut Observer,
+        fits: F,
+    ) -> Under<'u, F> {
+        let events = choice_range(self.plan, self.subject, &self.span, clock);
+        let fitting = events.filter(|hit| fits(*hit));
+        Under {
+            own: observer.rules(self.labels, self.subject, fitting),
+            case: self,
+            clock,
+            fits,
+        }
     }
 }
 
-/// Where choices are looked for: the clock's window; under `best`, where any entry may win, everything
+/// A subject seen through some of its events, with the rules for those.
+struct Under<'u, F> {
+    own: Option<Arc<Rules>>,
+    case: &'u Case<'u>,
+    clock: &'u Clock,
+    fits: F,
+}
+
+impl<F: Fn(usize) -> bool> Under<'_, F> {
+    fn rules(&self) -> &Rules {
+        self.own.as_deref().unwrap_or(&self.case.plan.rules)
+    }
+
+    /// The entry over those events, by the clock of the subject's own entry.
+    fn entry<'s>(&self, scratch: &'s mut Scratch) -> Result<Option<Entry<'s>>> {
+        let Case { events, span, .. } = self.case;
+        speak_holding(self.rules(), *events, span, self.clock, &self.fits, scratch)
+            .map_err(too_many)
+    }
+}
+
+/// Where choices, providers and steps are looked for: the clock's window; under `best`, where any entry may win, everything
 /// since the range began.
-fn choice_range(plan: &Plan, subject: &Subject<'_>, span: &Span, clock: &Clock) -> Range<usize> {
+pub(crate) fn choice_range(
+    plan: &Plan,
+    subject: &Subject<'_>,
+    span: &Span,
+    clock: &Clock,
+) -> Range<usize> {
     match plan.rules.entries() {
         Entries::Best => {
             let first = subject.hits.partition_point(|hit| hit.at_us < span.from_us);

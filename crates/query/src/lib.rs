@@ -32,6 +32,7 @@ mod named;
 mod names;
 mod never_succeeded;
 mod numbers;
+mod observe;
 mod operator;
 mod paths;
 mod plan;
@@ -79,7 +80,7 @@ pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};
 pub use journey_answer::{
     Because, BlockedBy, EntryAnswer, EventAnswer, EventReason, EventRef, ExplanationAnswer,
-    FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken,
+    FunnelTold, IntegrationNamed, JourneyAnswer, JourneyUnder, RefusedEvent, StepTaken, UnseenStep,
 };
 pub use lookup::MAX_ROOTS;
 pub use never_succeeded::{

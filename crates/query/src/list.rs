@@ -125,14 +125,15 @@ impl ListPlan {
         }
     }
 
-    /// Whether the entry is one of those the number counts.
-    pub(crate) fn counts(&self, entry: &Entry<'_>) -> bool {
+    /// Whether the entry, which got past the steps of a mask unseen, is one of those the number counts.
+    pub(crate) fn counts(&self, entry: &Entry<'_>, bypassed: u64) -> bool {
         let at_step = self.step.is_none_or(|step| entry.furthest == step);
         let shown = match self.show {
             Show::Entered => true,
             Show::Reached => self
                 .step
                 .is_none_or(|step| entry.reached() >> step & 1 == 1),
+            Show::Bypassed => self.step.is_some_and(|step| bypassed >> step & 1 == 1),
             Show::Converted => entry.state == State::Converted,
             Show::Dropped => entry.state == State::Dropped && at_step,
             Show::Open => entry.state == State::Open && at_step,

@@ -16,6 +16,7 @@ use crate::engine::Pseudonym;
 use crate::error::{Error, Result};
 use crate::gather::{SHOWN, Wanted};
 use crate::list::ListPlan;
+use crate::observe::Bypass;
 use crate::study::Study;
 use crate::trend::{self, Bucket};
 
@@ -78,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) filters: Vec<SubjectFilter>,
     /// Indices into [`Plan::sources`] of the fields held constant.
     pub(crate) held: Vec<usize>,
+    /// Set where a provider cannot show a step.
+    pub(crate) bypass: Option<Bypass>,
     /// Set when reasons are asked for.
     pub(crate) reasons: Option<ReasonSources>,
     /// Whether times to each step are kept.
@@ -124,6 +127,7 @@ impl Plan {
             let field = FieldRef::parse(name, &format!("/funnel/hold_constant/{i}"))?;
             held.push(sources.keep(field.into()));
         }
+        let bypass = Bypass::new(definition, |source| sources.keep(source));
         let reasons = question.reasons.then(|| reason_sources(&mut sources));
         let span = &question.span;
         let (from_us, to_us) = (span.from_us, span.to_us);
@@ -157,6 +161,7 @@ impl Plan {
             breakdown,
             filters,
             held,
+            bypass,
             reasons,
             times: if question.times {
                 funnel::Times::Kept

@@ -65,6 +65,8 @@ pub enum Show {
     Entered,
     /// All that reached `step`.
     Reached,
+    /// All that got beyond `step` though their provider cannot show it.
+    Bypassed,
     /// All that converted.
     Converted,
     /// All that did not in time; with `step`, there.

@@ -40,7 +40,26 @@ pub(crate) enum Pass {
     Bucket(usize),
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    /// The same for entries found by these rules.
+    pub(crate) fn by<'b>(&'b mut self, rules: &'b Rules) -> Sink<'b>
+    where
+        'a: 'b,
+    {
+        Sink {
+            plan: self.plan,
+            rules,
+            labels: self.labels,
+            subject: self.subject,
+            known: self.known,
+            total: self.total,
+            groups: self.groups,
+            listing: self.listing,
+            findings: self.findings,
+            pass: self.pass,
+        }
+    }
+
     pub(crate) fn total(&mut self, entry: &Entry<'_>) -> Result<()> {
         match &self.plan.list {
             None => {
@@ -99,7 +118,8 @@ impl Sink<'_> {
         let Some(list) = &self.plan.list else {
             return;
         };
-        if !list.counts(entry) {
+        let bypassed = self.rules.bypassed() & ((1 << entry.furthest) - 1);
+        if !list.counts(entry, bypassed) {
             return;
         }
         let labels = self.labels.of(key);
@@ -130,7 +150,7 @@ impl Sink<'_> {
             outcome: entry.outcome,
             labels,
             matured: entry.matured,
-            bypassed: self.rules.bypassed() & ((1 << entry.furthest) - 1),
+            bypassed,
             reason: self.reason(entry),
         });
     }

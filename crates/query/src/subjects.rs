@@ -109,12 +109,12 @@ fn list_plan(question: &SubjectsQuestion, prepared: &Prepared, limit: usize) -> 
         }
     };
     match (question.show, step) {
-        (Show::Reached, None) => {
-            let detail = "say which step they reached";
+        (Show::Reached | Show::Bypassed, None) => {
+            let detail = "say which step they reached or got past";
             return Err(Error::refused("missing_step", "/step", detail));
         }
         (Show::Entered | Show::Converted, Some(_)) => {
-            let detail = "a step goes with reached, dropped or open";
+            let detail = "a step goes with reached, bypassed, dropped or open";
             return Err(Error::refused("step_not_wanted", "/step", detail));
         }
         _ => {}

@@ -75,6 +75,31 @@ async fn a_journey_is_told_with_its_events_and_why_it_is_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_journey_tells_which_step_its_provider_does_not_show() {
+    let world = World::new().await;
+    let at = |second: u32| format!("2026-11-20T09:02:{second:02}Z");
+    let by_codat = |id: &str, name: &str, second: u32| {
+        let mut event = event_at(id, name, "J-1", &at(second));
+        event["provider"] = json!("codat");
+        event
+    };
+    let sent = json!([
+        event_at("1", "attempt.opened", "J-1", &at(10)),
+        by_codat("2", "provider.selected", 20),
+        by_codat("3", "connection.linked", 50),
+    ]);
+    world.post("/api/v1/events", &sent.to_string()).await;
+    world.wait_for("events", 3).await;
+    let answer = world.get("/api/v1/journeys/J-1").await.json();
+    let entry = &answer["subjects"][0]["explanation"]["entries"][0];
+    assert_eq!(entry["state"], "converted", "{answer}");
+    assert_eq!(
+        entry["unseen"],
+        json!([{"step": 4, "name": "Handed off", "bypassed": true}])
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_there_or_not_a_question_is_a_problem() {
     let world = one_journey().await;
     for (path, status, code, pointer) in [

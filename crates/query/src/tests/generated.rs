@@ -10,11 +10,11 @@ use linkfunnel_testkit::generate::{
 };
 use serde_json::json;
 
-use super::{DAY, World, answers_without_looking, content, question};
+use super::{DAY, T0, World, answers_without_looking, content, question};
 use crate::{FunnelAnswer, Group};
 
 /// Dimensions that truth and answers both know.
-const DIMENSIONS: [&str; 8] = [
+const DIMENSIONS: [&str; 11] = [
     "category",
     "surface",
     "medium",
@@ -23,18 +23,24 @@ const DIMENSIONS: [&str; 8] = [
     "locale",
     "device.class",
     "integration",
+    "integration.kind",
+    "provider",
+    "auth.method",
 ];
 
-pub(super) fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) {
-    let mut generator = Generator::new(GenerateConfig {
+fn config(seed: u64, ids: Ids, journeys: u64) -> GenerateConfig {
+    GenerateConfig {
         seed,
         ids,
         days: Some(10.0),
         volume: Volume::Journeys(journeys),
         dirt: Dirt::HEAVY,
         ..GenerateConfig::default()
-    })
-    .unwrap();
+    }
+}
+
+pub(super) fn generate(seed: u64, ids: Ids, journeys: u64) -> (Vec<Delivery>, TenantTruth) {
+    let mut generator = Generator::new(config(seed, ids, journeys)).unwrap();
     let deliveries = generator.by_ref().collect();
     let truth = generator.truth(None).unwrap();
     (deliveries, truth.tenants["default"].clone())
@@ -73,6 +79,7 @@ fn counts(group: &Group) -> Counts {
         dropped: group.dropped,
         open: group.open,
         reached: reached(|step| step.reached),
+        bypassed: reached(|step| step.bypassed),
         outcomes: group.outcomes.iter().map(|o| o.count).collect(),
         matured: linkfunnel_testkit::generate::Matured {
             entered: group.matured.entered,
@@ -125,12 +132,23 @@ async fn ask_all(world: &World, truth: &TenantTruth, when: &str) -> Vec<String> 
         .iter()
         .map(|by| ("linking", Some(*by), &truth.linking));
     let first_link = &truth.first_link;
-    for (funnel, by, truth) in linking.chain([("first_link", None, first_link)]) {
+    let of = |id: &'static str, by| (id, by, &truth.funnels[id]);
+    let others = [
+        ("first_link", None, first_link),
+        of("linking_from_choice", Some("integration")),
+        of("invitation", Some("integration")),
+    ];
+    for (funnel, by, truth) in linking.chain(others) {
         let fields = question(asked(funnel, by));
         let answer = world.engine.funnel("default", fields).await.unwrap();
         let when = format!("{funnel}, {when}");
         check(&answer, truth, by, &when);
-        assert_eq!(answer.meta.without_subject, 0, "{when}");
+        let bypassed: u64 = answer.total.steps.iter().map(|step| step.bypassed).sum();
+        let is_shown_by_all = funnel == "first_link";
+        assert!(bypassed > 0 || !funnel.starts_with("linking"), "{when}");
+        assert!(bypassed == 0 || !is_shown_by_all, "{when}");
+        let takes_all = funnel != "invitation";
+        assert!(answer.meta.without_subject == 0 || !takes_all, "{when}");
         assert_eq!(answer.meta.split_ids, 0, "{when}");
         said.push(content(&answer));
     }
@@ -176,6 +194,42 @@ async fn streams_whose_events_name_few_ids_give_exactly_the_true_counts() {
     equals_truth(2, Ids::Sparse, 300).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_cut_off_while_events_are_on_their_way_gives_exactly_the_true_counts() {
+    for seed in [8, 9] {
+        let config = config(seed, Ids::Full, 900);
+        let end_us = config.start_us + 5 * DAY;
+        let mut generator = Generator::new(GenerateConfig {
+            end_us: Some(end_us),
+            ..config
+        })
+        .unwrap();
+        let deliveries: Vec<Delivery> = generator.by_ref().collect();
+        let truth = generator.truth(Some(end_us)).unwrap();
+        let truth = &truth.tenants["default"];
+        assert!(truth.linking.total.open > 0);
+        let mut world = World::new().await;
+        world.watermark(end_us - T0);
+        world.publish(0, &events(&deliveries));
+        let funnels = [
+            ("linking", &truth.linking),
+            ("invitation", &truth.funnels["invitation"]),
+        ];
+        for (funnel, truth) in funnels {
+            for by in ["integration", "medium"] {
+                let fields = question(asked(funnel, Some(by)));
+                let answer = world.engine.funnel("default", fields).await.unwrap();
+                check(
+                    &answer,
+                    truth,
+                    Some(by),
+                    &format!("{funnel}, seed {seed}, cut off"),
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn where_all_ids_are_named_no_question_looks_for_any() {
     let (deliveries, _) = generate(4, Ids::Full, 600);
@@ -214,10 +268,28 @@ async fn the_effort_told_of_a_generated_stream_is_the_true_one() {
     let told = world.engine.effort("default", question).await.unwrap();
     let truth = &truth.effort;
     let journeys = &told.journeys.total;
-    let linked = journeys.clicks.by_count.iter().filter(|bar| bar.linked > 0);
-    let linked: BTreeMap<u64, u64> = linked.map(|bar| (bar.count, bar.linked)).collect();
-    assert_eq!(linked, truth.clicks_of_linked);
     assert_eq!(by_count(&journeys.back_steps), truth.back_steps);
+}
+
+#[tokio::test]
+async fn the_clicks_that_clients_counted_are_the_true_ones() {
+    let (deliveries, truth) = generate(5, Ids::Full, 900);
+    let mut events = events(&deliveries);
+    // Where no client counted, the events that tell an action are counted instead.
+    let journey = |event: &Event<'_>| event.text(Field::JourneyId).map(str::to_owned);
+    let says = |event: &&Event<'_>| event.get(Field::CountersClicks).is_some();
+    let counted: HashSet<Option<String>> = events.iter().filter(says).map(journey).collect();
+    events.retain(|event| counted.contains(&journey(event)));
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, &events);
+    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
+    let question = serde_json::from_value(question).unwrap();
+    let told = world.engine.effort("default", question).await.unwrap();
+    let clicks = &told.journeys.total.clicks;
+    let linked = clicks.by_count.iter().filter(|bar| bar.linked > 0);
+    let linked: BTreeMap<u64, u64> = linked.map(|bar| (bar.count, bar.linked)).collect();
+    assert_eq!(linked, truth.effort.clicks_of_linked);
 }
 
 #[tokio::test]

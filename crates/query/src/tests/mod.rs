@@ -2,6 +2,7 @@
 
 mod basics;
 mod breakdown;
+mod bypassed;
 mod compare;
 mod delivery;
 mod drivers;

@@ -53,6 +53,8 @@ fn segments_add_up(answer: &FunnelAnswer, what: &str) {
     for (step, of_all) in answer.total.steps.iter().enumerate() {
         let reached: u64 = answer.groups.iter().map(|g| g.steps[step].reached).sum();
         assert_eq!(reached, of_all.reached, "{what}, {}", of_all.name);
+        let bypassed: u64 = answer.groups.iter().map(|g| g.steps[step].bypassed).sum();
+        assert_eq!(bypassed, of_all.bypassed, "{what}, {}", of_all.name);
     }
 }
 
@@ -61,7 +63,7 @@ fn counted(group: &Group) -> Value {
     let steps: Vec<_> = group
         .steps
         .iter()
-        .map(|s| json!([s.reached, s.dropped, s.open, s.matured_reached]))
+        .map(|s| json!([s.reached, s.bypassed, s.dropped, s.open, s.matured_reached]))
         .collect();
     json!([
         group.entered,

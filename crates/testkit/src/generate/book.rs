@@ -31,6 +31,7 @@ struct Cell {
     entered: u64,
     converted: u64,
     reached: [u64; STEPS],
+    bypassed: [u64; STEPS],
     outcomes: [u64; OUTCOMES],
 }
 
@@ -40,6 +41,9 @@ impl Cell {
         self.converted += u64::from(told.converted);
         for (step, count) in self.reached.iter_mut().enumerate() {
             *count += u64::from(told.reached >> step & 1);
+        }
+        for (step, count) in self.bypassed.iter_mut().enumerate() {
+            *count += u64::from(told.bypassed >> step & 1);
         }
         if let Some(outcome) = told.outcome {
             self.outcomes[usize::from(outcome)] += 1;
@@ -267,7 +271,8 @@ impl FunnelBook {
     }
 
     fn counts(&self, matured: &Cell, open: &Cell) -> Counts {
-        let reached = |cell: &Cell| cell.reached[..self.spec.steps.len()].to_vec();
+        let steps = self.spec.steps.len();
+        let reached = |cell: &Cell| cell.reached[..steps].to_vec();
         let both = |pair: (&u64, &u64)| pair.0 + pair.1;
         Counts {
             entered: matured.entered + open.entered,
@@ -277,6 +282,11 @@ impl FunnelBook {
             reached: reached(matured)
                 .iter()
                 .zip(&reached(open))
+                .map(both)
+                .collect(),
+            bypassed: matured.bypassed[..steps]
+                .iter()
+                .zip(&open.bypassed)
                 .map(both)
                 .collect(),
             outcomes: matured.outcomes[..self.spec.outcomes.len()]
@@ -316,5 +326,18 @@ fn row(spec: &Spec, telling: &Telling<'_>) -> Row {
         at_us: telling.fact.at_us,
         step: (spec.step)(telling),
         outcome: (spec.outcome)(telling),
+        hides: hides(spec, telling),
     }
+}
+
+/// The steps that the provider named by an event cannot show.
+fn hides(spec: &Spec, telling: &Telling<'_>) -> u16 {
+    let Some(provider) = telling.provider() else {
+        return 0;
+    };
+    let hidden = spec
+        .by_provider
+        .iter()
+        .filter(|(_, taken_by)| taken_by.iter().all(|what| provider.hides.contains(what)));
+    hidden.fold(0, |mask, (step, _)| mask | 1 << step)
 }

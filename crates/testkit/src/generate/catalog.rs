@@ -12,7 +12,7 @@ use super::dice::Dice;
 
 pub(crate) use bills::{AMOUNTS, BILL_MEDIUMS, CURRENCY, METHOD_TRANSFER, METHODS, REMINDERS};
 pub(crate) use integrations::{
-    ACCOUNTING, Auth, BANKING, CATEGORIES, INTEGRATIONS, PROVIDERS, integration,
+    ACCOUNTING, Auth, BANKING, CATEGORIES, INTEGRATIONS, PROVIDERS, Provider, integration,
 };
 pub(crate) use pitch::{Element, INCENTIVES, MESSAGES};
 pub(crate) use places::{

@@ -127,6 +127,16 @@ pub(crate) struct Fact {
     pub(crate) ordinal: u16,
 }
 
+/// Whether nobody tells it: it is the provider's to tell, which never does.
+fn hidden(fact: &Fact) -> bool {
+    let is_providers = matches!(fact.sender, Sender::Sdk | Sender::Webhook);
+    let integration = fact.integration.filter(|_| is_providers);
+    integration.is_some_and(|at| {
+        let provider = INTEGRATIONS[usize::from(at)].provider;
+        PROVIDERS[usize::from(provider)].hides.contains(&fact.what)
+    })
+}
+
 /// What all facts of one generator depend on.
 pub(crate) struct World {
     pub(crate) config: GenerateConfig,
@@ -235,7 +245,7 @@ impl<'a> Pen<'a> {
         self.tell_with(what, sender, ids, |fact| fact.detail = detail);
     }
 
-    /// Adds one fact, unless it arrives after the end of the stream.
+    /// Adds one fact, unless it arrives after the end of the stream or its provider never tells it.
     pub(crate) fn tell_with(
         &mut self,
         what: What,
@@ -286,7 +296,7 @@ impl<'a> Pen<'a> {
             };
             fact.deliver_us = fact.deliver_us.max(first_us);
         }
-        if fact.deliver_us <= cut_us {
+        if fact.deliver_us <= cut_us && !hidden(&fact) {
             self.facts.push(fact);
         }
     }

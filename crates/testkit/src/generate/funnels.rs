@@ -33,6 +33,8 @@ pub(crate) struct Spec {
     pub(crate) outcomes: &'static [&'static str],
     /// The step an event satisfies; no event satisfies two.
     pub(crate) step: fn(&Telling<'_>) -> Option<u8>,
+    /// Steps that some provider cannot show, and the events that take them, whatever these say.
+    pub(crate) by_provider: &'static [(u8, &'static [What])],
     /// The outcome it is, in the order in which outcomes are listed.
     pub(crate) outcome: fn(&Telling<'_>) -> Option<u8>,
     pub(crate) by: &'static [By],
@@ -56,6 +58,11 @@ const LINKING_OUTCOMES: &[&str] = &[
     "Skipped",
     "Paused or handed on",
 ];
+
+const HAND_OFFS: &[What] = &[What::HandoffStarted, What::CredentialsSubmitted];
+const LINKING_BY_PROVIDER: &[(u8, &[What])] = &[(1, &[What::ProviderSelected]), (3, HAND_OFFS)];
+const INVITATION_BY_PROVIDER: &[(u8, &[What])] =
+    &[(2, &[What::InviteDelivered]), (5, &[What::AttemptOpened])];
 
 /// F2.
 const FIRST_LINK: &[NaiveStep] = &[
@@ -208,6 +215,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: LINKING,
         outcomes: LINKING_OUTCOMES,
         step: linking_step,
+        by_provider: LINKING_BY_PROVIDER,
         outcome: linking_outcome,
         by: BY_JOURNEY,
         in_one_session: false,
@@ -219,6 +227,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: LINKING,
         outcomes: LINKING_OUTCOMES,
         step: linking_step,
+        by_provider: LINKING_BY_PROVIDER,
         outcome: linking_outcome,
         by: &[By::Category, By::Surface],
         in_one_session: false,
@@ -230,6 +239,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: LINKING.split_at(1).1,
         outcomes: LINKING_OUTCOMES,
         step: |telling| linking_step(telling).and_then(|step| step.checked_sub(1)),
+        by_provider: &[(2, HAND_OFFS)],
         outcome: linking_outcome,
         by: &[By::Category, By::Integration],
         in_one_session: false,
@@ -241,6 +251,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: FIRST_LINK,
         outcomes: &["Uploaded a file"],
         step: first_link_step,
+        by_provider: &[],
         outcome: uploaded,
         by: &[],
         in_one_session: true,
@@ -252,6 +263,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: FIRST_LINK,
         outcomes: &["Uploaded a file"],
         step: first_link_step,
+        by_provider: &[],
         outcome: uploaded,
         by: BY_VISIT,
         in_one_session: false,
@@ -263,6 +275,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: FIRST_LINK,
         outcomes: &["Uploaded a file"],
         step: first_link_step,
+        by_provider: &[],
         outcome: uploaded,
         by: &[],
         in_one_session: false,
@@ -274,6 +287,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: FIRST_LINK,
         outcomes: &["Uploaded a file"],
         step: first_link_step,
+        by_provider: &[],
         outcome: uploaded,
         by: &[],
         in_one_session: false,
@@ -285,6 +299,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: INVITATION,
         outcomes: INVITATION_OUTCOMES,
         step: invitation_step,
+        by_provider: INVITATION_BY_PROVIDER,
         outcome: invitation_outcome,
         by: BY_INVITE,
         in_one_session: false,
@@ -296,6 +311,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: INVITATION,
         outcomes: INVITATION_OUTCOMES,
         step: invitation_step,
+        by_provider: INVITATION_BY_PROVIDER,
         outcome: invitation_outcome,
         by: &[],
         in_one_session: false,
@@ -307,6 +323,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: PAY_BY_LINK,
         outcomes: PAY_BY_LINK_OUTCOMES,
         step: pay_by_link_step,
+        by_provider: &[],
         outcome: pay_by_link_outcome,
         by: BY_LINK,
         in_one_session: false,
@@ -322,6 +339,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
             .0,
         outcomes: PAY_BY_LINK_OUTCOMES.split_at(3).0,
         step: checkout_step,
+        by_provider: &[],
         outcome: |telling| pay_by_link_outcome(telling).filter(|outcome| *outcome < 3),
         by: &[By::Medium, By::EntryPoint, By::Device],
         in_one_session: false,
@@ -333,6 +351,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: ACTIVATION,
         outcomes: &["Sync failed", "Disconnected"],
         step: |telling| activation_step(telling, What::ValueFirstDelivered),
+        by_provider: &[],
         outcome: |telling| (telling.fact.what == What::SyncFailed).then_some(0),
         by: BY_CONNECTION,
         in_one_session: false,
@@ -344,6 +363,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: ACTIVATION,
         outcomes: &["Sync failed", "Disconnected"],
         step: |telling| activation_step(telling, What::ValueFirstDelivered),
+        by_provider: &[],
         outcome: |telling| (telling.fact.what == What::SyncFailed).then_some(0),
         by: &[],
         in_one_session: false,
@@ -355,6 +375,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: WRITE_BACK,
         outcomes: &["Writing failed", "Disconnected"],
         step: |telling| activation_step(telling, What::WriteSucceeded),
+        by_provider: &[],
         outcome: |telling| (telling.fact.what == What::WriteFailed).then_some(0),
         by: &[By::Category],
         in_one_session: false,
@@ -366,6 +387,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: APPLICATION,
         outcomes: &[],
         step: application_step,
+        by_provider: &[],
         outcome: |_| None,
         by: BY_APPLICATION,
         in_one_session: false,
@@ -377,6 +399,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: APPLICATION_LINKING,
         outcomes: &["Uploaded a file", "Skipped", "Submitted all the same"],
         step: |telling| application_step(telling).filter(|step| *step <= 2),
+        by_provider: &[],
         outcome: application_linking_outcome,
         by: BY_APPLICATION,
         in_one_session: false,
@@ -388,6 +411,7 @@ pub(crate) const FUNNELS: &[Spec] = &[
         steps: ASSISTED_CALL,
         outcomes: &["Uploaded a file", "Objection recorded"],
         step: assisted_call_step,
+        by_provider: &[],
         outcome: assisted_call_outcome,
         by: &[By::UseCase],
         in_one_session: false,

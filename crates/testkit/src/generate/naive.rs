@@ -42,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) at_us: i64,
     pub(crate) step: Option<u8>,
     pub(crate) outcome: Option<u8>,
+    /// Bit i: step i cannot be shown by the provider that the event names.
+    pub(crate) hides: u16,
 }
 
 /// What became of a subject once its window is over.
@@ -50,6 +52,8 @@ pub(crate) struct Told {
     pub(crate) clock_us: i64,
     /// Bit i: step i reached.
     pub(crate) reached: u16,
+    /// Bit i: step i could not be seen, and a later one was reached.
+    pub(crate) bypassed: u16,
     pub(crate) converted: bool,
     pub(crate) outcome: Option<u8>,
 }
@@ -77,10 +81,15 @@ pub(crate) fn tell(
         .filter(|(place, row)| keep(*place) && (clock_us..=end_us).contains(&row.at_us))
         .map(|(_, row)| *row)
         .collect();
-    let mut times = required_times(steps, clock_us, &inside);
-    add_optional(steps, end_us, &inside, &mut times);
+    let hidden = hidden(steps, &inside);
+    let gates: Vec<bool> = (0..steps.len())
+        .map(|at| !steps[at].optional && hidden >> at & 1 == 0)
+        .collect();
+    let mut times = required_times(steps, &gates, &inside);
+    add_optional(steps, &gates, end_us, &inside, &mut times);
     let last_required = steps.iter().rposition(|step| !step.optional);
     let converted = last_required.is_some_and(|last| times[last].is_some());
+    let furthest = (0..steps.len()).rfind(|at| gates[*at] && times[*at].is_some());
     let outcome = outcome(window_us, clock_us, &inside);
     Told {
         clock_us,
@@ -89,9 +98,24 @@ pub(crate) fn tell(
             .enumerate()
             .filter(|(_, time)| time.is_some())
             .fold(0, |bits, (index, _)| bits | 1 << index),
+        bypassed: hidden & ((1 << furthest.unwrap_or(0)) - 1),
         converted,
         outcome: outcome.filter(|_| !converted),
     }
+}
+
+/// The steps that nobody can see of the subject (rule 12): required ones between the ends that one of its providers cannot
+/// show, unless an event takes them all the same. Its providers are those that the events of its steps name.
+fn hidden(steps: &[NaiveStep], inside: &[Row]) -> u16 {
+    let on_the_way = inside.iter().filter_map(|row| Some((row.step?, row.hides)));
+    let (mut taken, mut hides) = (0, 0);
+    for (step, of_provider) in on_the_way {
+        taken |= 1 << step;
+        hides |= of_provider;
+    }
+    (1..steps.len() - 1)
+        .filter(|at| !steps[*at].optional)
+        .fold(0, |bits, at| bits | (hides & !taken & 1 << at))
 }
 
 /// The first listed outcome inside the window.
@@ -101,8 +125,8 @@ pub(crate) fn outcome(window_us: i64, clock_us: i64, rows: &[Row]) -> Option<u8>
     inside.filter_map(|row| row.outcome).min()
 }
 
-/// The earliest time of each required step that some chain reaches.
-fn required_times(steps: &[NaiveStep], clock_us: i64, inside: &[Row]) -> Vec<Option<i64>> {
+/// The earliest time of each step that gates which some chain reaches.
+fn required_times(steps: &[NaiveStep], gates: &[bool], inside: &[Row]) -> Vec<Option<i64>> {
     let at = |step: usize| {
         inside
             .iter()
@@ -110,11 +134,11 @@ fn required_times(steps: &[NaiveStep], clock_us: i64, inside: &[Row]) -> Vec<Opt
             .map(|row| row.at_us)
     };
     let mut times = vec![None; steps.len()];
-    // The clock's own event begins a chain even where it is not kept; every later entry begins one too.
-    let mut reachable: Vec<i64> = std::iter::once(clock_us).chain(at(0)).collect();
-    times[0] = Some(clock_us);
+    // Every entry begins a chain, the clock's own only where it is kept: under a value held constant the others do not exist.
+    let mut reachable: Vec<i64> = at(0).collect();
+    times[0] = reachable.iter().copied().min();
     for (index, step) in steps.iter().enumerate().skip(1) {
-        if step.optional {
+        if !gates[index] {
             continue;
         }
         let follows = |from_us: i64, at_us: i64| {
@@ -129,11 +153,17 @@ fn required_times(steps: &[NaiveStep], clock_us: i64, inside: &[Row]) -> Vec<Opt
     times
 }
 
-/// An optional step lies between its required neighbours, or after the last one reached when the chain ends before it.
-fn add_optional(steps: &[NaiveStep], end_us: i64, inside: &[Row], times: &mut [Option<i64>]) {
+/// An optional step lies between its neighbours that gate, or after the last one reached when the chain ends before it.
+fn add_optional(
+    steps: &[NaiveStep],
+    gates: &[bool],
+    end_us: i64,
+    inside: &[Row],
+    times: &mut [Option<i64>],
+) {
     for (index, _) in steps.iter().enumerate().filter(|(_, step)| step.optional) {
-        let before = (0..index).rev().find(|at| !steps[*at].optional);
-        let after = (index + 1..steps.len()).find(|at| !steps[*at].optional);
+        let before = (0..index).rev().find(|at| gates[*at]);
+        let after = (index + 1..steps.len()).find(|at| gates[*at]);
         let Some(from_us) = before.and_then(|at| times[at]) else {
             continue;
         };
@@ -162,6 +192,7 @@ mod tests {
                     at_us: at.parse().unwrap(),
                     step: what.parse().ok(),
                     outcome: (what == "u").then_some(0),
+                    hides: 0,
                 }
             })
             .collect()
@@ -189,6 +220,30 @@ mod tests {
             ("0@1 1@2 3@3 4@5", vec![0, 1, 3, 4]),
         ] {
             assert_eq!(reached(text, 100), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_the_provider_cannot_show_holds_nobody_back() {
+        // The provider of all these events cannot show the steps 1, 2 and 3; step 2 is optional.
+        for (text, expected, bypassed) in [
+            ("0@1 1@2 5@4", vec![0, 1, 5], vec![3]),
+            ("0@1 5@4", vec![0, 5], vec![1, 3]),
+            ("0@1 1@2", vec![0, 1], vec![]),
+            ("0@1 4@3", vec![0, 4], vec![]),
+            ("0@1 3@3 1@4 5@5", vec![0, 1], vec![]),
+            ("0@1 2@2 3@3", vec![0, 2, 3], vec![1]),
+        ] {
+            let mut rows = rows(text);
+            rows.iter_mut().for_each(|row| row.hides = 0b1110);
+            let told = tell(LINKING, 100, 1, &rows, |_| true);
+            let places = |mask: u16| -> Vec<usize> {
+                (0..LINKING.len())
+                    .filter(|at| mask >> at & 1 == 1)
+                    .collect()
+            };
+            assert_eq!(places(told.reached), expected, "{text}");
+            assert_eq!(places(told.bypassed), bypassed, "{text}");
         }
     }
 
@@ -274,6 +329,17 @@ mod tests {
         assert!(told.converted, "{told:?}");
         let late = super::tests::rows("0@0 1@1 2@2 3@5");
         assert!(!tell(&GAPS, 100, 0, &late, |_| true).converted);
+    }
+
+    #[test]
+    fn under_a_value_the_choice_of_another_begins_no_chain() {
+        // From the choice: another is chosen at 1, this one at 4 by a clock that runs ahead of the link's at 3.
+        let mut rows = rows("0@1 4@3 0@4");
+        rows.iter_mut().for_each(|row| row.hides = 0b100);
+        let steps = &LINKING[1..];
+        let this = tell(steps, 100, 1, &rows, |place| place > 0);
+        assert!(!this.converted, "{this:?}");
+        assert!(tell(steps, 100, 1, &rows, |_| true).converted);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::bill::BillLink;
 use super::catalog::{
     AMOUNTS, CAMPAIGNS, CATEGORIES, COUNTRIES, DEVICES, ENTRY_POINTS, INCENTIVES, INTEGRATIONS,
     INVOICE, MEDIUMS, PAYMENT_COLLECTION, PAYMENT_PAGE, PAYMENT_REMINDER, PHONE_CALL, PROMPTS,
-    PROVIDERS, SURFACES, TARGET_GROUPS, USE_CASES, WELCOME_EMAIL,
+    PROVIDERS, Provider, SURFACES, TARGET_GROUPS, USE_CASES, WELCOME_EMAIL,
 };
 use super::catalog::{EMAIL, Value};
 use super::company::{Company, Requirement};
@@ -264,14 +264,15 @@ impl<'a> Telling<'a> {
                 name(AMOUNTS, Some(bill.amount))
             }
             By::Integration => self.integration().map(|at| INTEGRATIONS[at].key),
-            By::Provider => self
-                .integration()
-                .map(|at| PROVIDERS[usize::from(INTEGRATIONS[at].provider)].name),
+            By::Provider => self.provider().map(|provider| provider.name),
             By::IntegrationKind => self.integration().map(|at| INTEGRATIONS[at].kind),
             By::AuthMethod => {
                 let tells = matches!(
                     fact.what,
-                    What::HandoffStarted | What::CredentialsSubmitted | What::ConnectionLinked
+                    What::ProviderSelected
+                        | What::HandoffStarted
+                        | What::CredentialsSubmitted
+                        | What::ConnectionLinked
                 );
                 let integration = self.integration().filter(|_| tells)?;
                 Some(INTEGRATIONS[integration].auth.as_str())
@@ -385,6 +386,12 @@ impl<'a> Telling<'a> {
             .journey()
             .filter(|_| says)
             .and_then(|journey| journey.application)
+    }
+
+    /// The aggregator that the event names.
+    pub(crate) fn provider(&self) -> Option<&'static Provider> {
+        self.integration()
+            .map(|at| &PROVIDERS[usize::from(INTEGRATIONS[at].provider)])
     }
 
     fn integration(&self) -> Option<usize> {

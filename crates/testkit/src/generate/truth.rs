@@ -140,6 +140,8 @@ pub struct Counts {
     pub open: u64,
     /// Subjects that reached each step, optional ones too.
     pub reached: Vec<u64>,
+    /// Subjects that got beyond each step though their provider cannot show it and no event took it.
+    pub bypassed: Vec<u64>,
     /// Subjects that did not convert, by outcome.
     pub outcomes: Vec<u64>,
     /// Those whose window is over.

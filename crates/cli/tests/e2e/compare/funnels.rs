@@ -51,6 +51,14 @@ impl Comparison<'_> {
                 .eq(&format!("{id}: without entry"), said, without_entry);
         }
         if id == "linking" {
+            let steps = answer["total"]["steps"].as_array().expect("steps");
+            let bypassed: u64 = steps.iter().map(|step| number(&step["bypassed"])).sum();
+            let is_large = truth.total.entered > 100;
+            self.differences.eq(
+                "linking: somebody got past a step unseen",
+                bypassed > 0,
+                is_large || bypassed > 0,
+            );
             self.differences.eq(
                 "linking: without subject",
                 number(&meta["without_subject"]),
@@ -156,6 +164,11 @@ impl Comparison<'_> {
                 &format!("{what}: reached"),
                 number(&step["reached"]),
                 counts.reached[at],
+            );
+            self.differences.eq(
+                &format!("{what}: bypassed"),
+                number(&step["bypassed"]),
+                counts.bypassed[at],
             );
             let matured = number(&step["matured_reached"]);
             self.differences.eq(

@@ -1,5 +1,7 @@
 //! Categories, the platforms that can be linked, with rates of their own, and the aggregators between.
 
+use crate::generate::what::What;
+
 /// A category of journeys.
 pub(crate) struct Category {
     pub(crate) name: &'static str,
@@ -90,46 +92,72 @@ pub(crate) struct Provider {
     pub(crate) tells_consent: bool,
     /// Granularity of the clock in its webhooks, µs.
     pub(crate) webhook_grain_us: i64,
+    /// Events that it never tells (vendors.md 2.8), whoever asks; the page around it may.
+    pub(crate) hides: &'static [What],
 }
 
-/// Aggregators.
-pub(crate) const PROVIDERS: &[Provider] = &[
-    provider("codat", "codat.sdk", "codat.webhook", true, 1_000_000),
-    provider("plaid", "plaid.sdk", "plaid.webhook", true, 1_000),
-    provider(
-        "truelayer",
-        "truelayer.sdk",
-        "truelayer.webhook",
-        true,
-        1_000,
-    ),
-    provider("tink", "tink.callback", "tink.webhook", false, 1_000),
-    provider(
-        "bridge",
-        "bridge.callback",
-        "bridge.webhook",
-        false,
-        1_000_000,
-    ),
-    provider("direct", "first_party_web", "first_party_server", false, 1),
-    provider("finch", "finch", "finch", false, 1_000),
-    provider("merge", "merge", "merge", false, 1_000),
+/// Codat tells what was chosen, the consent and the link; the hand-off happens inside it.
+const BY_CODAT: &[What] = &[
+    What::AttemptOpened,
+    What::InviteDelivered,
+    What::ProviderSearched,
+    What::ProviderNotFound,
+    What::HandoffStarted,
+    What::CredentialsSubmitted,
+    What::ScaChallenged,
+    What::ScaPassed,
+    What::AccountSelected,
+];
+const BY_TRUELAYER: &[What] = &[
+    What::InviteDelivered,
+    What::ProviderSearched,
+    What::ProviderNotFound,
+    What::AccountSelected,
+];
+const BY_BRIDGE: &[What] = &[
+    What::AttemptOpened,
+    What::InviteDelivered,
+    What::ProviderSearched,
+    What::ProviderNotFound,
+    What::ConsentGranted,
+    What::ConsentDenied,
+    What::AccountSelected,
+];
+/// Those that tell how it ended and nothing of the way there.
+const BY_THE_SILENT: &[What] = &[
+    What::AttemptOpened,
+    What::InviteDelivered,
+    What::ProviderSearched,
+    What::ProviderNotFound,
+    What::ProviderSelected,
+    What::ConsentGranted,
+    What::ConsentDenied,
+    What::HandoffStarted,
+    What::CredentialsSubmitted,
+    What::ScaChallenged,
+    What::ScaPassed,
+    What::AccountSelected,
 ];
 
-const fn provider(
-    name: &'static str,
-    sdk: &'static str,
-    webhook: &'static str,
-    tells_consent: bool,
-    webhook_grain_us: i64,
-) -> Provider {
-    Provider {
-        name,
-        sdk,
-        webhook,
-        tells_consent,
-        webhook_grain_us,
-    }
+macro_rules! providers {
+    ($($name:literal $sdk:literal $webhook:literal $tells_consent:literal $grain_us:literal $hides:expr;)+) => {
+        /// Aggregators.
+        pub(crate) const PROVIDERS: &[Provider] = &[$(Provider {
+            name: $name, sdk: $sdk, webhook: $webhook, tells_consent: $tells_consent,
+            webhook_grain_us: $grain_us, hides: $hides,
+        }),+];
+    };
+}
+
+providers! {
+    "codat" "codat.sdk" "codat.webhook" true 1_000_000 BY_CODAT;
+    "plaid" "plaid.sdk" "plaid.webhook" true 1_000 &[];
+    "truelayer" "truelayer.sdk" "truelayer.webhook" true 1_000 BY_TRUELAYER;
+    "tink" "tink.callback" "tink.webhook" false 1_000 BY_THE_SILENT;
+    "bridge" "bridge.callback" "bridge.webhook" false 1_000_000 BY_BRIDGE;
+    "direct" "first_party_web" "first_party_server" false 1 &[];
+    "finch" "finch" "finch" false 1_000 BY_THE_SILENT;
+    "merge" "merge" "merge" false 1_000 BY_THE_SILENT;
 }
 
 macro_rules! integrations {

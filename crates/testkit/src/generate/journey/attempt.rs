@@ -86,11 +86,26 @@ impl Teller<'_, '_> {
         self.click(What::ProviderSelected);
     }
 
-    /// Something that a click did.
+    /// Something that a click did. In one's own flow the choice and the way out are one's own screens, which tell them where
+    /// the provider does not.
     fn click(&mut self, what: What) {
         let so_far = Detail::Clicks(self.clicks);
-        self.pen
-            .tell_detail(what, Sender::Sdk, self.sdk_ids, so_far);
+        let on_own_screen = matches!(
+            what,
+            What::ProviderSelected | What::HandoffStarted | What::CredentialsSubmitted
+        );
+        let sender = match self.journey.surface == OWN_UI && on_own_screen && !self.shows(what) {
+            true => Sender::Web,
+            false => Sender::Sdk,
+        };
+        self.pen.tell_detail(what, sender, self.sdk_ids, so_far);
+    }
+
+    /// Whether the provider of what is chosen tells such events.
+    fn shows(&self, what: What) -> bool {
+        let of = |at: u8| &PROVIDERS[usize::from(INTEGRATIONS[usize::from(at)].provider)];
+        let provider = self.pen.integration.map(of);
+        provider.is_none_or(|provider| !provider.hides.contains(&what))
     }
 
     fn consent(&mut self, integration: u8) {
@@ -174,7 +189,7 @@ impl Teller<'_, '_> {
     fn fail_at_consent(&mut self) {
         self.pen.wait(12 * SECOND, 0.8);
         let reason = self.one_of(AT_CONSENT);
-        let what = if reason == AT_CONSENT.start {
+        let what = if reason == AT_CONSENT.start && self.shows(What::ConsentDenied) {
             What::ConsentDenied
         } else {
             What::AttemptExited

@@ -23,12 +23,13 @@ fn sums(funnel: &FunnelTruth, counts: &Counts) {
     );
     assert_eq!(counts.entered, reached[0], "{}", funnel.funnel);
     assert_eq!(Some(&counts.converted), reached.last());
+    let got_past = reached.iter().zip(&counts.bypassed).map(|(r, b)| r + b);
     let required: Vec<u64> = funnel
         .steps
         .iter()
-        .zip(reached)
+        .zip(got_past)
         .filter(|(step, _)| !step.optional)
-        .map(|(_, reached)| *reached)
+        .map(|(_, got_past)| got_past)
         .collect();
     assert!(required.is_sorted_by(|a, b| a >= b), "{}", funnel.funnel);
     assert!(counts.outcomes.iter().sum::<u64>() <= counts.dropped + counts.open);

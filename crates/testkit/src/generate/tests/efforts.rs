@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use linkfunnel_model::{Event, Field, Value};
+use linkfunnel_model::vocab::Provider;
+use linkfunnel_model::{Event, EventName, Field, Value, can_show};
 
 use super::{config, run, truth_of, visible};
 use crate::generate::dice::{DAY, MINUTE};
@@ -42,12 +43,31 @@ fn walks(events: &[&Event<'_>], names: &[&[&str]], window_us: i64) -> bool {
     };
     let mut now_us = clock_us;
     for names in &names[1..] {
+        if cannot_be_seen(events, names) {
+            continue;
+        }
         match at(names, now_us).filter(|at_us| *at_us <= clock_us + window_us) {
             Some(at_us) => now_us = at_us,
             None => return false,
         }
     }
     true
+}
+
+/// Whether none of the events takes a step and a provider that they name cannot show it.
+fn cannot_be_seen(events: &[&Event<'_>], names: &[&str]) -> bool {
+    let hides = |event: &&&Event<'_>| {
+        let provider = event.text(Field::Provider).and_then(Provider::parse);
+        let never =
+            |name: &&str| provider.is_some_and(|it| !can_show(it, EventName::parse(name).unwrap()));
+        names.iter().all(never)
+    };
+    let on_the_way = |event: &&&Event<'_>| {
+        let optional = ["consent.granted", "sca.passed"];
+        LINKING.concat().contains(&event.name()) || optional.contains(&event.name())
+    };
+    !events.iter().any(|event| names.contains(&event.name()))
+        && events.iter().filter(on_the_way).any(|event| hides(&event))
 }
 
 const TO_THE_LINK: [&[&str]; 5] = [

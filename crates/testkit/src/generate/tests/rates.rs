@@ -242,10 +242,11 @@ fn invitations_payments_activation_and_calls_lose_some_at_every_step() {
             "{id}: {rate} {:?}",
             funnel.total
         );
-        let required = funnel.steps.iter().zip(&funnel.total.reached);
+        let got_past = funnel.total.reached.iter().zip(&funnel.total.bypassed);
+        let required = funnel.steps.iter().zip(got_past);
         let reached: Vec<u64> = required
             .filter(|(step, _)| !step.optional)
-            .map(|(_, reached)| *reached)
+            .map(|(_, (reached, bypassed))| reached + bypassed)
             .collect();
         assert!(
             reached.windows(2).all(|pair| pair[0] > pair[1]),
@@ -310,7 +311,7 @@ fn journeys_stay_the_larger_part_of_the_stream() {
             .filter(|delivery| of_flow(event_of(delivery).unwrap().name()))
             .count();
         assert!(
-            in_flow * 100 > deliveries.len() * 55,
+            in_flow * 2 > deliveries.len(),
             "{in_flow} of {}",
             deliveries.len()
         );

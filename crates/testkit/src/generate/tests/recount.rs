@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use linkfunnel_model::{
-    Condition, Defaults, Event, Field, Moment, Op, Predicate, Value, built_in_funnel, decode,
-    event_key, root_key,
+    Condition, Defaults, Event, EventName, Field, Moment, Op, Predicate, Value, built_in_funnel,
+    can_show, decode, event_key, root_key,
 };
+
+use linkfunnel_model::vocab::Provider;
 
 use super::identity::{Identity, Placed};
 use super::{config, run, visible};
@@ -126,7 +128,22 @@ impl Recount {
             outcome: outcomes
                 .find(|(_, outcome)| takes(outcome.alternatives()))
                 .map(|(at, _)| at),
+            hides: self.hides(event),
         }
+    }
+
+    /// The steps, asking nothing of their events, that the provider an event names cannot show.
+    fn hides(&self, event: &Event<'_>) -> u16 {
+        let Some(provider) = event.text(Field::Provider).and_then(Provider::parse) else {
+            return 0;
+        };
+        let unseen = |it: &linkfunnel_model::Alternative| {
+            let event = EventName::parse(&it.event).unwrap();
+            it.conditions.is_empty() && !can_show(provider, event)
+        };
+        let steps = self.definition.steps.iter().enumerate();
+        let hidden = steps.filter(|(_, step)| step.alternatives().iter().all(unseen));
+        hidden.fold(0, |mask, (at, _)| mask | 1 << at)
     }
 
     fn subject(&mut self, events: &[&Event<'_>]) {
@@ -237,6 +254,7 @@ impl Recount {
         let key = (field.to_owned(), value.to_owned());
         let counts = self.tallies.entry(key).or_insert_with(|| Counts {
             reached: vec![0; self.definition.steps.len()],
+            bypassed: vec![0; self.definition.steps.len()],
             outcomes: vec![0; self.definition.outcomes.len()],
             ..Counts::default()
         });
@@ -245,6 +263,9 @@ impl Recount {
         counts.dropped += u64::from(!told.converted);
         for (step, reached) in counts.reached.iter_mut().enumerate() {
             *reached += u64::from(told.reached >> step & 1);
+        }
+        for (step, bypassed) in counts.bypassed.iter_mut().enumerate() {
+            *bypassed += u64::from(told.bypassed >> step & 1);
         }
         if let Some(outcome) = told.outcome {
             counts.outcomes[usize::from(outcome)] += 1;
@@ -290,7 +311,7 @@ fn check(truth: &FunnelTruth, placed: &Placed<'_>, how: &str) -> usize {
             truth.funnel
         );
     }
-    told.len() * (3 + truth.steps.len() + truth.outcomes.len())
+    told.len() * (3 + 2 * truth.steps.len() + truth.outcomes.len())
 }
 
 fn funnels(tenant: &TenantTruth) -> Vec<&FunnelTruth> {
