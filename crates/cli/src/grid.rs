@@ -40,6 +40,8 @@ pub(crate) struct Row {
     pub(crate) label: String,
     /// A share shown as a bar, where the grid has bars.
     pub(crate) bar: Option<f64>,
+    /// How much of the bar, at its end, stands for subjects that were not seen there.
+    pub(crate) unseen: f64,
     /// One cell a column.
     pub(crate) cells: Vec<Cell>,
     /// Whether the line stands out.
@@ -86,7 +88,10 @@ impl Grid {
             let mut line = pad_right(&row.label, label_width);
             if self.has_bars() {
                 line += "  ";
-                line += &pad_right(&row.bar.map_or(String::new(), bar), BAR);
+                let drawn = row
+                    .bar
+                    .map_or(String::new(), |share| bar(share, row.unseen));
+                line += &pad_right(&drawn, BAR);
             }
             for ((main, after), cell) in columns.iter().zip(&row.cells) {
                 line += &" ".repeat(GAP);
@@ -140,15 +145,24 @@ impl Grid {
     }
 }
 
-/// A share as a bar of eight columns, in steps of an eighth of one.
+/// What a bar's end is made of where it stands for subjects that were not seen.
+pub(crate) const UNSEEN: &str = "░";
+
+/// A share as a bar of eight columns, in steps of an eighth of one; the unseen part of it, at its end, in whole columns.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "0 to 64"
 )]
-pub(crate) fn bar(share: f64) -> String {
-    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
-    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+pub(crate) fn bar(share: f64, unseen: f64) -> String {
+    let eighths = |share: f64| (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let seen = eighths(share - unseen);
+    let solid = "█".repeat(seen / 8) + EIGHTHS[seen % 8];
+    let rest = match unseen > 0.0 {
+        true => eighths(share).div_ceil(8).saturating_sub(len(&solid)),
+        false => 0,
+    };
+    solid + &UNSEEN.repeat(rest)
 }
 
 /// Columns a text takes.
@@ -239,7 +253,20 @@ mod tests {
             (0.01, "▏"),
             (7.0, "████████"),
         ] {
-            assert_eq!(bar(share), text, "{share}");
+            assert_eq!(bar(share, 0.0), text, "{share}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_bar_that_was_not_seen_is_of_whole_columns() {
+        for (share, unseen, text) in [
+            (1.0, 0.5, "████░░░░"),
+            (0.75, 0.25, "████░░"),
+            (0.8, 0.6, "█▋░░░░░"),
+            (0.5, 0.5, "░░░░"),
+            (0.5, 0.001, "████"),
+        ] {
+            assert_eq!(bar(share, unseen), text, "{share} {unseen}");
         }
     }
 

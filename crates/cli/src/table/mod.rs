@@ -13,7 +13,7 @@ use linkfunnel_model::Length;
 use linkfunnel_query::{FunnelAnswer, Meta};
 use serde_json::Value as Json;
 
-use crate::grid::{fold, len, tame};
+use crate::grid::{UNSEEN, fold, len, tame};
 use crate::out::Screen;
 use crate::words;
 
@@ -235,6 +235,7 @@ fn remarks(answer: &FunnelAnswer, shown: &str) -> Vec<String> {
     if optional.any(|step| shown.contains(&format!("({})", step.name))) {
         remarks.push("Steps in brackets are optional: nobody drops out at them.".to_owned());
     }
+    remarks.extend(unseen(answer, shown));
     if answer.total.open > 0 {
         remarks.push("\"Open\" can still convert; it is not dropped.".to_owned());
     }
@@ -261,6 +262,22 @@ fn remarks(answer: &FunnelAnswer, shown: &str) -> Vec<String> {
             .map(|warning| sentence(&tame(&warning.detail, 400))),
     );
     remarks
+}
+
+/// By step that some got past unseen, how many.
+fn unseen<'a>(answer: &'a FunnelAnswer, shown: &str) -> impl Iterator<Item = String> + 'a {
+    let in_bar = match shown.contains(UNSEEN) {
+        true => format!(" ({UNSEEN})"),
+        false => String::new(),
+    };
+    let steps = answer.total.steps.iter().filter(|step| step.bypassed > 0);
+    steps.map(move |step| {
+        format!(
+            "Past \"{}\" {} went unseen{in_bar}: their provider does not show that step.",
+            tame(&step.name, MAX_NAME),
+            words::count(step.bypassed),
+        )
+    })
 }
 
 /// A sentence in as many lines as it needs.

@@ -96,7 +96,7 @@ fn as_columns(
                 .get(i)
                 .map_or(UNKNOWN.into(), |s| step_cell(s, rates, interval))
         };
-        let so_far = share(step.reached, total.entered);
+        let so_far = share(step.reached + step.bypassed, total.entered);
         let bar = if rates {
             step.rate_from_entry.value
         } else {
@@ -104,6 +104,7 @@ fn as_columns(
         };
         rows.push(Row {
             bar,
+            unseen: unseen(step, total, rates),
             bold: last,
             note: reasons::of_step(step),
             ..line(step_name(step, MAX_NAME), &cell)
@@ -165,7 +166,7 @@ fn as_lines(groups: &[&Group], rates: bool, shown: Steps, change: Option<&Change
             bar: bar.filter(|_| shown != Steps::Bare),
             cells,
             bold: i == 0,
-            note: None,
+            ..Row::default()
         }
     });
     let rows = rows.collect();
@@ -185,8 +186,26 @@ fn step_cell(step: &StepAnswer, rates: bool, interval: bool) -> Cell {
     if rates {
         rate_cell(&step.rate_from_entry, interval)
     } else {
-        words::count(step.reached).into()
+        words::count(step.reached + step.bypassed).into()
     }
+}
+
+/// The share that got past a step unseen, of those that its bar shows.
+fn unseen(step: &StepAnswer, total: &Group, rates: bool) -> f64 {
+    if step.bypassed == 0 {
+        return 0.0;
+    }
+    let unseen = match rates {
+        true => {
+            let seen = share(step.matured_reached, total.matured.entered);
+            step.rate_from_entry
+                .value
+                .zip(seen)
+                .map(|(all, seen)| all - seen)
+        }
+        false => share(step.bypassed, total.entered),
+    };
+    unseen.unwrap_or(0.0)
 }
 
 fn outcome_cell(outcome: &OutcomeCount, group: &Group, rates: bool) -> Cell {

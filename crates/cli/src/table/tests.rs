@@ -173,6 +173,27 @@ Segments may exceed the total.
 }
 
 #[test]
+fn a_bar_shows_which_part_of_a_step_could_not_be_seen() {
+    let mut answer = answer(Vec::new());
+    let step = &mut answer.total.steps[1];
+    (step.reached, step.bypassed, step.matured_reached) = (7_201, 5_602, 500);
+    let text = shown(&answer, PLAIN);
+    assert!(
+        text.contains("Chose provider           ████░░░░       88.9 %\n"),
+        "{text}"
+    );
+    let remark =
+        "Past \"Chose provider\" 5 602 went unseen (░): their provider does not show that step.\n";
+    assert!(text.contains(remark), "{text}");
+    answer.total.matured = Matured::default();
+    let text = shown(&answer, PLAIN);
+    assert!(
+        text.contains("Chose provider           ████░░░░       12 803\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn segments_are_lines_where_columns_do_not_fit() {
     let names = ["accounting", "banking", "commerce", "payroll_hris"];
     let groups = names
