@@ -8,7 +8,9 @@
 //! of all tables that are at most as probable as the one seen (what R and scipy do). It stands where an expected cell is
 //! below [`LEAST_EXPECTED`] (Cochran 1954, Biometrics 10, 417–451), and then sums at most about sqrt(5·N) tables.
 
-use crate::float;
+use crate::comparison::least_expected_is_below;
+use crate::score::z_of_no_effect;
+use crate::{Counts, float, normal};
 
 /// Below this expected count of a cell Fisher's test stands in the place of the score test.
 pub const LEAST_EXPECTED: u64 = 5;
@@ -41,9 +43,8 @@ pub struct Tested {
 /// # Panics
 /// If successes are above subjects: the caller has miscounted.
 pub fn difference(one: (u64, u64), zero: (u64, u64)) -> Option<Tested> {
-    let (x, n) = (one.0 + zero.0, one.1 + zero.1);
-    let least = u128::from(x.min(n - x)) * u128::from(one.1.min(zero.1));
-    if least < u128::from(LEAST_EXPECTED) * u128::from(n) {
+    let (one_counts, zero_counts) = (checked(one), checked(zero));
+    if least_expected_is_below(LEAST_EXPECTED, one_counts, zero_counts) {
         let p = fisher(one, zero)?;
         Some(Tested {
             p,
@@ -62,69 +63,125 @@ pub fn difference(one: (u64, u64), zero: (u64, u64)) -> Option<Tested> {
 ///
 /// # Panics
 /// As [`difference`].
-pub fn score((x1, n1): (u64, u64), (x0, n0): (u64, u64)) -> Option<f64> {
-    check((x1, n1), (x0, n0));
-    if n1 == 0 || n0 == 0 {
+pub fn score(one: (u64, u64), zero: (u64, u64)) -> Option<f64> {
+    let (one, zero) = (checked(one), checked(zero));
+    if one.units() == 0 || zero.units() == 0 {
         return None;
     }
-    let (x, n) = (x1 + x0, n1 + n0);
-    if x == 0 || x == n {
-        return Some(1.0);
-    }
-    let p = float(x) / float(n);
-    let together = p * (float(n - x) / float(n));
-    let variance = together * (1.0 / float(n1) + 1.0 / float(n0)) * (float(n) / float(n - 1));
-    let z = (float(x1) / float(n1) - float(x0) / float(n0)) / variance.sqrt();
-    Some(libm::erfc(z.abs() / std::f64::consts::SQRT_2))
+    Some(normal::two_sided(z_of_no_effect(one, zero)))
 }
 
-/// The p of Fisher's exact test, two-sided. None where a side has no subjects. Below 1e-300 it is 0.
+/// The most tables that [`fisher`] sums; with an expected cell below [`LEAST_EXPECTED`] it never needs a thousandth.
+const MOST_TABLES: usize = 2_000_000;
+
+/// The p of Fisher's exact test, two-sided. None where a side has no subjects, or where more than two million tables would have
+/// to be summed: there the score test is exact enough for anybody. Below 1e-300 it is 0.
 ///
-/// Cost: linear in the least margin.
+/// Cost: linear in the tables that are not too improbable for a float, some forty standard deviations each way.
 ///
 /// # Panics
 /// As [`difference`].
-pub fn fisher((x1, n1): (u64, u64), (x0, n0): (u64, u64)) -> Option<f64> {
-    check((x1, n1), (x0, n0));
-    if n1 == 0 || n0 == 0 {
+pub fn fisher(one: (u64, u64), zero: (u64, u64)) -> Option<f64> {
+    let (mut one, mut zero) = (checked(one), checked(zero));
+    if one.units() == 0 || zero.units() == 0 {
         return None;
     }
-    let x = x1 + x0;
-    let (least, most) = (x.saturating_sub(n0), x.min(n1));
+    // The same tables with the rarer outcome and the smaller side in the corner, where their numbers have room.
+    let sum = |a: u64, b: u64| u128::from(a) + u128::from(b);
+    if sum(one.successes(), zero.successes()) > sum(one.failures(), zero.failures()) {
+        (one, zero) = (one.mirrored(), zero.mirrored());
+    }
+    if one.units() > zero.units() {
+        (one, zero) = (zero, one);
+    }
+    at_most_as_probable(one, zero)
+}
+
+/// [`fisher`] of tables whose rarer outcome are the successes and whose smaller side is one.
+fn at_most_as_probable(one: Counts, zero: Counts) -> Option<f64> {
+    let ((x1, n1), (x0, n0)) = (
+        (one.successes(), one.units()),
+        (zero.successes(), zero.units()),
+    );
+    let (x, n) = (
+        u128::from(x1) + u128::from(x0),
+        u128::from(n1) + u128::from(n0),
+    );
+    let least = narrow(x.saturating_sub(u128::from(n0)));
+    let most = narrow(x.min(u128::from(n1)));
     // Probability of k + 1 ÷ that of k.
-    let ratio = |k: u64| float(n1 - k) * float(x - k) / (float(k + 1) * float(n0 + k + 1 - x));
-    let mode = (u128::from(n1) + 1) * (u128::from(x) + 1) / (u128::from(n1 + n0) + 2);
-    let mode = u64::try_from(mode).map_or(most, |mode| mode.clamp(least, most));
-    let mut weights = Vec::new();
+    let ratio = |k: u64| {
+        let (above, zero_fails) = (u128::from(k) + 1, u128::from(n0) + u128::from(k) + 1 - x);
+        float(n1 - k) * wide(x - u128::from(k)) / (wide(above) * wide(zero_fails))
+    };
+    let mode = mode(n1, x, n).clamp(least, most);
+    let mut weights = vec![(mode, 1.0)];
     let mut weight = 1.0;
     for k in (least..mode).rev() {
         weight /= ratio(k);
+        if weight == 0.0 || weights.len() > MOST_TABLES {
+            break;
+        }
         weights.push((k, weight));
     }
-    weights.push((mode, 1.0));
     weight = 1.0;
     for k in mode..most {
         weight *= ratio(k);
+        if weight == 0.0 || weights.len() > MOST_TABLES {
+            break;
+        }
         weights.push((k + 1, weight));
     }
+    if weights.len() > MOST_TABLES {
+        return None;
+    }
+    Some(share(weights, x1))
+}
+
+/// The most probable count of successes of one, or one near it: (n1 + 1)(x + 1) ÷ (n + 2), rounded down.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float of at most n1; where it is rounded up the caller cuts it"
+)]
+fn mode(n1: u64, x: u128, n: u128) -> u64 {
+    let (units, successes) = (u128::from(n1) + 1, x + 1);
+    let exact = units.checked_mul(successes).map(|all| all / (n + 2));
+    exact.map_or_else(
+        || (wide(units) * (wide(successes) / wide(n + 2))) as u64,
+        narrow,
+    )
+}
+
+/// The share of the tables that are at most as probable as the one with `seen` successes; a table not listed weighs nothing.
+fn share(mut weights: Vec<(u64, f64)>, seen: u64) -> f64 {
     weights.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let seen = weights
-        .iter()
-        .find(|(k, _)| *k == x1)
-        .expect("it is among the tables")
-        .1;
+    let Some((_, limit)) = weights.iter().find(|(k, _)| *k == seen).copied() else {
+        return 0.0;
+    };
     let all: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let extreme = weights
         .iter()
         .map(|(_, weight)| *weight)
-        .take_while(|w| *w <= seen * EQUALLY_PROBABLE);
-    Some((extreme.sum::<f64>() / all).min(1.0))
+        .take_while(|w| *w <= limit * EQUALLY_PROBABLE);
+    (extreme.sum::<f64>() / all).min(1.0)
 }
 
-fn check(one: (u64, u64), zero: (u64, u64)) {
-    for (x, n) in [one, zero] {
-        assert!(x <= n, "{x} successes of {n}");
-    }
+/// A count that fits because it is at most another u64; else the greatest.
+fn narrow(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a ratio of counts needs no more digits than a float has"
+)]
+fn wide(count: u128) -> f64 {
+    count as f64
+}
+
+fn checked((x, n): (u64, u64)) -> Counts {
+    Counts::new(x, n).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(test)]
@@ -175,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "3 successes of 2")]
+    #[should_panic(expected = "3 successes of 2 units")]
     fn more_successes_than_subjects_is_a_bug() {
         fisher((3, 2), (0, 1));
     }

@@ -6,17 +6,33 @@
     allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
 )]
 
+mod comparison;
+mod counts;
 mod decompose;
 mod difference;
+mod error;
 mod false_discovery;
+mod guardrail;
+mod level;
 mod newcombe;
+pub mod normal;
+mod null;
+mod root;
+mod score;
 mod survival;
 mod wilson;
 
+pub use comparison::{Comparison, Method, Ratio, TINY, compare};
+pub use counts::Counts;
+
 pub use decompose::{Parts, Stratum, decompose};
 pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
+pub use error::Error;
 pub use false_discovery::benjamini_hochberg;
+pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
+pub use level::Level;
 pub use newcombe::newcombe;
+pub use null::Null;
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;
 

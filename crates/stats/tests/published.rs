@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
-use linkfunnel_stats::{Moment, Survival, benjamini_hochberg, fisher, newcombe, score, wilson};
+use linkfunnel_stats::{
+    Counts, Level, Moment, Survival, benjamini_hochberg, compare, fisher, newcombe, score, wilson,
+};
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     file.lines().skip(2).map(|line| line.split(',').collect())
@@ -125,4 +127,39 @@ fn adjusted_p_values_equal_scipy_and_statsmodels() {
             close(*got, expected, 1e-12, "adjusted");
         }
     }
+}
+
+/// Relative to what is expected, or absolute where that is zero.
+#[track_caller]
+fn alike(got: f64, expected: &str, within: f64, what: &str) {
+    let expected: f64 = expected.parse().unwrap();
+    let least = if expected == 0.0 { 1.0 } else { expected.abs() };
+    assert!(
+        (got - expected).abs() <= within * least,
+        "{what}: {got} for {expected}"
+    );
+}
+
+#[test]
+fn the_score_equals_its_definition_at_40_digits() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/score.csv")) {
+        let [x1, n1, x0, n0, z, p, low, high, ratio_low, ratio_high] = fields[..] else {
+            panic!("ten fields: {fields:?}")
+        };
+        let arm = |x: &str, n: &str| Counts::new(x.parse().unwrap(), n.parse().unwrap()).unwrap();
+        let result = compare(arm(x1, n1), arm(x0, n0), Level::default()).unwrap();
+        let what = format!("{x1}/{n1} against {x0}/{n0}");
+        alike(result.z, z, 1e-13, &what);
+        alike(result.p, p, 1e-11, &what);
+        alike(result.difference.interval.low, low, 1e-11, &what);
+        alike(result.difference.interval.high, high, 1e-11, &what);
+        alike(result.ratio.low.unwrap(), ratio_low, 1e-12, &what);
+        match result.ratio.high {
+            Some(high) => alike(high, ratio_high, 1e-12, &what),
+            None => assert_eq!(ratio_high, "", "{what}"),
+        }
+        seen += 1;
+    }
+    assert!(seen > 40);
 }

@@ -1,0 +1,29 @@
+//! Why a number is not there. A result is a number or one of these; NaN and infinity never leave the crate.
+
+/// The reason of a null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Null {
+    /// An arm (or all of them together) has no units.
+    NoUnits,
+    /// The control has no successes, or a mean of 0: nothing can be told relative to it.
+    BaselineZero,
+    /// Nothing varies, so that no error can be estimated.
+    NoVariance,
+}
+
+impl Null {
+    /// The code on the wire.
+    pub fn code(self) -> &'static str {
+        match self {
+            Null::NoUnits => "no_units",
+            Null::BaselineZero => "baseline_zero",
+            Null::NoVariance => "no_variance",
+        }
+    }
+}
+
+impl std::fmt::Display for Null {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
