@@ -15,9 +15,18 @@ pub enum Error {
     #[error("{0} is not a count")]
     NotACount(f64),
     /// A probability of error outside the limits of [`Level`](crate::Level).
-    #[error("a level of {0} is not between 1e-100 and 0.5")]
+    #[error("a level of {0} is not between 1e-100 and 0.4")]
     Level(f64),
-    /// A margin of a guardrail outside 0..1.
-    #[error("a margin of {0} is not between 0 and 1")]
+    /// A margin of a guardrail below 0, or of a rate not below 1.
+    #[error("{0} is no margin")]
     Margin(f64),
+    /// A number of units that must not be 0.
+    #[error("a plan needs units")]
+    NoUnits,
+    /// Looks that do not ascend, are too near each other, too many, none, or beyond the planned end.
+    #[error("looks must ascend from 0 to 1, at least 0.001 apart, at most 100")]
+    Looks,
+    /// A spending exponent outside 0.5..=10.
+    #[error("a spending exponent of {0} is not between 0.5 and 10")]
+    Phi(f64),
 }

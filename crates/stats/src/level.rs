@@ -5,6 +5,9 @@ use crate::{Error, Z_95, normal};
 /// The least level: below it the quantile is not needed and its tail nearly lost.
 const LEAST: f64 = 1e-100;
 
+/// The greatest: beyond it an error of one side is no error any more.
+const MOST: f64 = 0.4;
+
 /// A two-sided probability of error α with z = Φ⁻¹(1 − α/2). The default is 0.05.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
@@ -22,12 +25,12 @@ impl Default for Level {
 }
 
 impl Level {
-    /// A level of `alpha`, 1e-100..=0.5.
+    /// A level of `alpha`, 1e-100..=0.4.
     ///
     /// # Errors
     /// [`Error::Level`] outside.
     pub fn new(alpha: f64) -> Result<Level, Error> {
-        if (LEAST..=0.5).contains(&alpha) {
+        if (LEAST..=MOST).contains(&alpha) {
             let z = normal::quantile(alpha / 2.0);
             Ok(Level { alpha, z })
         } else {
@@ -41,6 +44,12 @@ impl Level {
         let alpha = self.alpha / crate::float(comparisons.max(1));
         let alpha = alpha.max(LEAST);
         let z = normal::quantile(alpha / 2.0);
+        Level { alpha, z }
+    }
+
+    /// The level whose z this is.
+    pub(crate) fn of_z(z: f64) -> Level {
+        let alpha = normal::two_sided(z);
         Level { alpha, z }
     }
 
@@ -70,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_no_level_is_a_typed_error() {
-        for wrong in [0.0, -0.05, 0.51, 1.0, f64::INFINITY] {
+        for wrong in [0.0, -0.05, 0.41, 1.0, f64::INFINITY] {
             assert_eq!(Level::new(wrong), Err(Error::Level(wrong)));
         }
         assert!(Level::new(f64::NAN).is_err());

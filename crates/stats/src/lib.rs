@@ -7,9 +7,11 @@
 )]
 
 mod comparison;
+mod continuous;
 mod counts;
 mod decompose;
 mod difference;
+mod effect;
 mod error;
 mod false_discovery;
 mod guardrail;
@@ -17,22 +19,26 @@ mod level;
 mod newcombe;
 pub mod normal;
 mod null;
+mod plan;
 mod root;
 mod score;
 mod survival;
 mod wilson;
 
 pub use comparison::{Comparison, Method, Ratio, TINY, compare};
+pub use continuous::{Looked, LookedGuardrail, Sequence, TUNED_FOR};
 pub use counts::Counts;
 
 pub use decompose::{Parts, Stratum, decompose};
 pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
+pub use effect::Effect;
 pub use error::Error;
 pub use false_discovery::benjamini_hochberg;
 pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
 pub use level::Level;
 pub use newcombe::newcombe;
 pub use null::Null;
+pub use plan::{LEAST_STEP, MOST_LOOKS, PHI, Plan};
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;
 

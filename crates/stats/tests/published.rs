@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Level, Moment, Survival, benjamini_hochberg, compare, fisher, newcombe, score, wilson,
+    Counts, Level, Moment, Plan, Survival, benjamini_hochberg, compare, fisher, newcombe, score,
+    wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -162,4 +163,29 @@ fn the_score_equals_its_definition_at_40_digits() {
         seen += 1;
     }
     assert!(seen > 40);
+}
+
+fn numbers(text: &str) -> Vec<f64> {
+    text.split(' ')
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn boundaries_of_planned_looks_equal_another_quadrature() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/plans.csv")) {
+        let [looks, alpha, phi, boundaries] = fields[..] else {
+            panic!("four fields: {fields:?}")
+        };
+        let level = Level::new(alpha.parse().unwrap()).unwrap();
+        let plan = Plan::new(&numbers(looks), level, phi.parse().unwrap()).unwrap();
+        let expected: Vec<&str> = boundaries.split(' ').collect();
+        assert_eq!(plan.boundaries().len(), expected.len());
+        for (got, expected) in plan.boundaries().iter().zip(expected) {
+            alike(*got, expected, 1e-9, looks);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
 }
