@@ -115,27 +115,34 @@ fn at_most_as_probable(one: Counts, zero: Counts) -> Option<f64> {
         float(n1 - k) * wide(x - u128::from(k)) / (wide(above) * wide(zero_fails))
     };
     let mode = mode(n1, x, n).clamp(least, most);
+    let weights = outcomes(least..=most, mode, ratio);
+    (weights.len() <= MOST_TABLES).then(|| share(weights, x1))
+}
+
+/// Outcomes with their weights relative to `mode`'s, each way until a weight is 0; `ratio` is the probability of k + 1 ÷ that
+/// of k. If there are more than [`MOST_TABLES`] it stops there.
+pub(crate) fn outcomes(
+    range: std::ops::RangeInclusive<u64>,
+    mode: u64,
+    ratio: impl Fn(u64) -> f64,
+) -> Vec<(u64, f64)> {
     let mut weights = vec![(mode, 1.0)];
+    let downwards = (*range.start()..mode).rev().map(|k| (k, 1.0 / ratio(k)));
+    let upwards = (mode..*range.end()).map(|k| (k + 1, ratio(k)));
+    extend(&mut weights, downwards);
+    extend(&mut weights, upwards);
+    weights
+}
+
+fn extend(weights: &mut Vec<(u64, f64)>, steps: impl Iterator<Item = (u64, f64)>) {
     let mut weight = 1.0;
-    for k in (least..mode).rev() {
-        weight /= ratio(k);
+    for (k, factor) in steps {
+        weight *= factor;
         if weight == 0.0 || weights.len() > MOST_TABLES {
             break;
         }
         weights.push((k, weight));
     }
-    weight = 1.0;
-    for k in mode..most {
-        weight *= ratio(k);
-        if weight == 0.0 || weights.len() > MOST_TABLES {
-            break;
-        }
-        weights.push((k + 1, weight));
-    }
-    if weights.len() > MOST_TABLES {
-        return None;
-    }
-    Some(share(weights, x1))
 }
 
 /// The most probable count of successes of one, or one near it: (n1 + 1)(x + 1) ÷ (n + 2), rounded down.
@@ -153,8 +160,8 @@ fn mode(n1: u64, x: u128, n: u128) -> u64 {
     )
 }
 
-/// The share of the tables that are at most as probable as the one with `seen` successes; a table not listed weighs nothing.
-fn share(mut weights: Vec<(u64, f64)>, seen: u64) -> f64 {
+/// The share of the outcomes that are at most as probable as the one `seen`; an outcome not listed weighs nothing.
+pub(crate) fn share(mut weights: Vec<(u64, f64)>, seen: u64) -> f64 {
     weights.sort_by(|a, b| a.1.total_cmp(&b.1));
     let Some((_, limit)) = weights.iter().find(|(k, _)| *k == seen).copied() else {
         return 0.0;
@@ -176,7 +183,7 @@ fn narrow(count: u128) -> u64 {
     clippy::cast_precision_loss,
     reason = "a ratio of counts needs no more digits than a float has"
 )]
-fn wide(count: u128) -> f64 {
+pub(crate) fn wide(count: u128) -> f64 {
     count as f64
 }
 

@@ -1,6 +1,6 @@
 //! An estimated difference with its standard error: what the methods that rest on the central limit theorem start from.
 
-use crate::{Counts, Null, score};
+use crate::{Counts, Interval, Level, Null, score};
 
 /// A difference between two arms, the standard error of it, and how many units both arms have together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +34,15 @@ impl Effect {
         let units = treatment.floats().2 + control.floats().2;
         let value = score::observed_difference(treatment, control);
         Effect::new(value, error, units).ok_or(Null::NoVariance)
+    }
+
+    /// The interval of a normal estimate: value ± z·error.
+    pub(crate) fn interval(self, level: Level) -> Interval {
+        let half = level.z() * self.error;
+        Interval {
+            low: self.value - half,
+            high: self.value + half,
+        }
     }
 
     /// The difference.

@@ -6,6 +6,7 @@
     allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
 )]
 
+mod chi_squared;
 mod comparison;
 mod continuous;
 mod counts;
@@ -14,14 +15,18 @@ mod difference;
 mod effect;
 mod error;
 mod false_discovery;
+mod family;
 mod guardrail;
 mod level;
+mod logarithm;
 mod newcombe;
 pub mod normal;
 mod null;
 mod plan;
 mod root;
+mod sample_ratio;
 mod score;
+mod stratified;
 mod survival;
 mod wilson;
 
@@ -34,11 +39,17 @@ pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
 pub use effect::Effect;
 pub use error::Error;
 pub use false_discovery::benjamini_hochberg;
+pub use family::{Correction, holm};
 pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
 pub use level::Level;
 pub use newcombe::newcombe;
 pub use null::Null;
 pub use plan::{LEAST_STEP, MOST_LOOKS, PHI, Plan};
+pub use sample_ratio::{
+    ALARM_P, CONCENTRATION, EXACT_BELOW, LEAST_DEVIATION, RatioTest, SampleRatio,
+    SampleRatioSequence, Share, sample_ratio,
+};
+pub use stratified::{Heterogeneity, Segment, Stratified, heterogeneity, stratified};
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;
 

@@ -9,6 +9,10 @@ pub enum Null {
     BaselineZero,
     /// Nothing varies, so that no error can be estimated.
     NoVariance,
+    /// Fewer than two arms have a weight: there is no split to hold.
+    NoSplit,
+    /// Effects of fewer than two segments: nothing to compare.
+    OneSegment,
 }
 
 impl Null {
@@ -18,6 +22,8 @@ impl Null {
             Null::NoUnits => "no_units",
             Null::BaselineZero => "baseline_zero",
             Null::NoVariance => "no_variance",
+            Null::NoSplit => "no_split",
+            Null::OneSegment => "one_segment",
         }
     }
 }

@@ -1,7 +1,14 @@
 //! Experiments without an effect: how often each way of looking calls one. The table is written by the example `looks`.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 #[path = "../examples/looks/simulation.rs"]
 mod simulation;
+
+mod dice;
+
+use dice::Dice;
+use linkfunnel_stats::SampleRatioSequence;
 
 #[test]
 fn twenty_looks_make_at_most_one_false_alarm_in_eighteen_and_peeking_makes_five() {
@@ -20,4 +27,33 @@ fn twenty_looks_make_at_most_one_false_alarm_in_eighteen_and_peeking_makes_five(
             "not for want of power, {percent} %: {alarms:?}"
         );
     }
+}
+
+/// A fair split of some 6 400 units, looked at a hundred times; each of the 64 bits is a unit's arm.
+#[test]
+fn a_fair_split_looked_at_daily_alarms_no_oftener_than_said() {
+    let (runs, seed) = (4_000_u64, 3);
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let (mut rare, mut often) = (0, 0);
+    for _ in 0..runs {
+        let mut split = SampleRatioSequence::new(&[1, 1]);
+        for _ in 0..100 {
+            let ones = u64::from(dice.bits().count_ones());
+            split.observe(&[ones, 64 - ones]).unwrap();
+        }
+        rare += u64::from(split.p() < 0.05);
+        often += u64::from(split.p() < 0.5);
+    }
+    assert!(rare <= runs * 5 / 100, "{rare} of {runs}");
+    assert!(often <= runs / 2 && often > 0, "{often} of {runs}");
+}
+
+#[test]
+fn a_split_that_loses_a_tenth_of_an_arm_is_noticed() {
+    let mut split = SampleRatioSequence::new(&[1, 1]);
+    for _ in 0..20 {
+        split.observe(&[500, 450]).unwrap();
+    }
+    assert!(split.p() < 0.001, "{}", split.p());
 }

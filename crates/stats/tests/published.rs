@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Level, Moment, Plan, Survival, benjamini_hochberg, compare, fisher, newcombe, score,
-    wilson,
+    Counts, Effect, Level, Moment, Plan, Share, Survival, benjamini_hochberg, compare, fisher,
+    heterogeneity, holm, newcombe, sample_ratio, score, wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -188,4 +188,59 @@ fn boundaries_of_planned_looks_equal_another_quadrature() {
         seen += 1;
     }
     assert_eq!(seen, 6);
+}
+
+fn counts(text: &str) -> Vec<u64> {
+    let count = |count: &str| count.parse().unwrap();
+    text.split([' ', ':']).map(count).collect()
+}
+
+#[test]
+fn the_sample_ratios_tests_equal_scipy() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/sample_ratio.csv")) {
+        let [units, weights, p] = fields[..] else {
+            panic!("three fields: {fields:?}")
+        };
+        let share = |(units, weight): (u64, u64)| Share {
+            units,
+            weight: u32::try_from(weight).unwrap(),
+        };
+        let shares: Vec<Share> = counts(units)
+            .into_iter()
+            .zip(counts(weights))
+            .map(share)
+            .collect();
+        let got = sample_ratio(&shares, 1).unwrap();
+        alike(got.p, p, 1e-10, &format!("{units} by {weights}"));
+        seen += 1;
+    }
+    assert_eq!(seen, 60);
+}
+
+#[test]
+fn holms_correction_equals_statsmodels() {
+    for fields in lines(include_str!("published/holm.csv")) {
+        let got = holm(&numbers(fields[0]));
+        for (got, expected) in got.iter().zip(fields[1].split(' ')) {
+            close(*got, expected, 1e-12, "corrected");
+        }
+    }
+}
+
+#[test]
+fn heterogeneity_equals_statsmodels() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/heterogeneity.csv")) {
+        let effect = |segment: &[u64]| {
+            let arm = |at: usize| Counts::new(segment[at], segment[at + 1]).unwrap();
+            Effect::of_rates(arm(0), arm(2)).unwrap()
+        };
+        let effects: Vec<Effect> = counts(fields[0]).chunks(4).map(effect).collect();
+        let got = heterogeneity(&effects).unwrap();
+        alike(got.q, fields[1], 1e-11, "Q");
+        alike(got.p, fields[2], 1e-10, "p");
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }

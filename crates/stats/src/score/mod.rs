@@ -13,6 +13,7 @@ mod ratio;
 pub(crate) use difference::{interval as difference_interval, z as z_of_difference};
 pub(crate) use ratio::{interval as ratio_interval, z as z_of_ratio};
 
+use crate::difference::wide;
 use crate::{Counts, float};
 
 /// Rate of one minus rate of zero, to the last digits whatever the counts; −1..=1. Both have units.
@@ -44,13 +45,4 @@ fn z(deviation: f64, variance: f64, all: f64) -> f64 {
     } else {
         f64::MAX.copysign(deviation)
     }
-}
-
-/// A wide count as a float, to its last digit.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "53 digits of a product are what a float is asked for"
-)]
-fn wide(count: u128) -> f64 {
-    count as f64
 }
