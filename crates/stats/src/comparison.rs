@@ -11,6 +11,14 @@ pub const TINY: u64 = 10;
 pub enum Method {
     /// Miettinen and Nurminen's score: p, difference and ratio agree with each other.
     Score,
+    /// Newcombe's interval of the difference.
+    Newcombe,
+    /// Welch's t on zeros and ones.
+    WelchT,
+    /// z with the pooled variance.
+    PooledZ,
+    /// z with the unpooled variance, and Fieller's interval of the ratio.
+    Fieller,
 }
 
 impl Method {
@@ -18,6 +26,10 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Method::Score => "score",
+            Method::Newcombe => "newcombe",
+            Method::WelchT => "welch_t",
+            Method::PooledZ => "pooled_z",
+            Method::Fieller => "fieller",
         }
     }
 }

@@ -29,4 +29,10 @@ pub enum Error {
     /// A spending exponent outside 0.5..=10.
     #[error("a spending exponent of {0} is not between 0.5 and 10")]
     Phi(f64),
+    /// Sums, squares or products that no values have.
+    #[error("no values have such sums")]
+    Sums,
+    /// Sums beyond what they are kept in.
+    #[error("the sums have no room for more")]
+    TooLarge,
 }

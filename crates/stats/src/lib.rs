@@ -9,7 +9,9 @@
 mod chi_squared;
 mod comparison;
 mod continuous;
+mod cost;
 mod counts;
+mod covariate;
 mod decompose;
 mod difference;
 mod effect;
@@ -17,23 +19,30 @@ mod error;
 mod false_discovery;
 mod family;
 mod guardrail;
+mod integral;
 mod level;
 mod logarithm;
+mod mean;
 mod newcombe;
 pub mod normal;
 mod null;
+mod parity;
 mod plan;
 mod root;
 mod sample_ratio;
 mod score;
 mod stratified;
+mod student;
+mod sums;
 mod survival;
 mod wilson;
 
 pub use comparison::{Comparison, Method, Ratio, TINY, compare};
 pub use continuous::{Looked, LookedGuardrail, Sequence, TUNED_FOR};
+pub use cost::cost_per_extra_link;
 pub use counts::Counts;
 
+pub use covariate::{Adjusted, adjust};
 pub use decompose::{Parts, Stratum, decompose};
 pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
 pub use effect::Effect;
@@ -42,21 +51,24 @@ pub use false_discovery::benjamini_hochberg;
 pub use family::{Correction, holm};
 pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
 pub use level::Level;
+pub use mean::{ArmMean, MeanComparison, compare_means};
 pub use newcombe::newcombe;
 pub use null::Null;
+pub use parity::compare_by;
 pub use plan::{LEAST_STEP, MOST_LOOKS, PHI, Plan};
 pub use sample_ratio::{
     ALARM_P, CONCENTRATION, EXACT_BELOW, LEAST_DEVIATION, RatioTest, SampleRatio,
     SampleRatioSequence, Share, sample_ratio,
 };
 pub use stratified::{Heterogeneity, Segment, Stratified, heterogeneity, stratified};
+pub use sums::{Pairs, Sums};
 pub use survival::{Moment, NotObserved, Survival};
 pub use wilson::wilson;
 
 /// Two-sided 95 % quantile of the standard normal distribution, Φ⁻¹(0.975).
 pub const Z_95: f64 = 1.959_963_984_540_054;
 
-/// An interval of a probability, both ends inside 0..=1, or of a difference of two, inside -1..=1.
+/// An interval; of a probability both ends are inside 0..=1, of a difference of two inside -1..=1 unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// Its lower end.
@@ -65,12 +77,12 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A probability, or the difference of two, with its 95 % interval.
+/// A number with its interval: a probability, a difference, a cost. 95 % unless a level was given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
-    /// Its 95 % interval.
+    /// Its interval.
     pub interval: Interval,
 }
 

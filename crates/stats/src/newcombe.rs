@@ -1,6 +1,7 @@
 //! The interval of a difference: how far two rates may really be apart.
 
-use crate::{Estimate, Interval, float, wilson};
+use crate::wilson::wilson_at;
+use crate::{Estimate, Interval, Z_95, float};
 
 /// The difference of two independent proportions, `of.0 / of.1` − `from.0 / from.1`, with Newcombe's hybrid score interval,
 /// 95 %, without continuity correction. Between −1 and 1.
@@ -16,7 +17,12 @@ use crate::{Estimate, Interval, float, wilson};
 /// # Panics
 /// If successes are above subjects: the caller has miscounted.
 pub fn newcombe(of: (u64, u64), from: (u64, u64)) -> Option<Estimate> {
-    let (one, zero) = (wilson(of.0, of.1)?, wilson(from.0, from.1)?);
+    newcombe_at(of, from, Z_95)
+}
+
+/// [`newcombe`] at another z than that of 95 %.
+pub(crate) fn newcombe_at(of: (u64, u64), from: (u64, u64), z: f64) -> Option<Estimate> {
+    let (one, zero) = (wilson_at(of.0, of.1, z)?, wilson_at(from.0, from.1, z)?);
     let (p1, p0) = (float(of.0) / float(of.1), float(from.0) / float(from.1));
     let value = p1 - p0;
     let below = (p1 - one.low).hypot(zero.high - p0);

@@ -13,6 +13,12 @@ pub enum Null {
     NoSplit,
     /// Effects of fewer than two segments: nothing to compare.
     OneSegment,
+    /// The denominator of a ratio sums to 0.
+    NoDenominator,
+    /// The covariate varies in no arm.
+    ConstantCovariate,
+    /// The interval of the extra links includes none or fewer.
+    NoExtraLinks,
 }
 
 impl Null {
@@ -24,6 +30,9 @@ impl Null {
             Null::NoVariance => "no_variance",
             Null::NoSplit => "no_split",
             Null::OneSegment => "one_segment",
+            Null::NoDenominator => "no_denominator",
+            Null::ConstantCovariate => "constant_covariate",
+            Null::NoExtraLinks => "no_extra_links",
         }
     }
 }

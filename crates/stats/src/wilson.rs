@@ -15,13 +15,18 @@ use crate::{Interval, Z_95, float};
 /// # Panics
 /// If `successes` is above `n`: the caller has miscounted.
 pub fn wilson(successes: u64, n: u64) -> Option<Interval> {
+    wilson_at(successes, n, Z_95)
+}
+
+/// [`wilson`] at another z than that of 95 %.
+pub(crate) fn wilson_at(successes: u64, n: u64, z: f64) -> Option<Interval> {
     assert!(successes <= n, "{successes} successes of {n}");
     if n == 0 {
         return None;
     }
     let (x, failures, total) = (float(successes), float(n - successes), float(n));
-    let z2 = Z_95 * Z_95;
-    let spread = Z_95 * (x * failures / total + z2 / 4.0).sqrt();
+    let z2 = z * z;
+    let spread = z * (x * failures / total + z2 / 4.0).sqrt();
     let low = if successes == 0 {
         0.0
     } else {

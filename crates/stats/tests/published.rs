@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Effect, Level, Moment, Plan, Share, Survival, benjamini_hochberg, compare, fisher,
-    heterogeneity, holm, newcombe, sample_ratio, score, wilson,
+    Counts, Effect, Level, Method, Moment, Plan, Share, Survival, benjamini_hochberg, compare,
+    compare_by, fisher, heterogeneity, holm, newcombe, sample_ratio, score, wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -243,4 +243,25 @@ fn heterogeneity_equals_statsmodels() {
         seen += 1;
     }
     assert_eq!(seen, 4);
+}
+
+#[test]
+fn the_methods_of_others_equal_theirs() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/parity.csv")) {
+        let arm = |at: usize| {
+            Counts::from_numbers(fields[at].parse().unwrap(), fields[at + 1].parse().unwrap())
+        };
+        let (one, zero) = (arm(0).unwrap(), arm(2).unwrap());
+        for (method, at) in [(Method::PooledZ, 4), (Method::WelchT, 8)] {
+            let got = compare_by(method, one, zero, Level::default()).unwrap();
+            let what = format!("{method:?} of {fields:?}");
+            alike(got.z, fields[at], 1e-10, &what);
+            alike(got.p, fields[at + 1], 1e-9, &what);
+            close(got.difference.interval.low, fields[at + 2], 1e-11, &what);
+            close(got.difference.interval.high, fields[at + 3], 1e-11, &what);
+        }
+        seen += 1;
+    }
+    assert!(seen > 25, "{seen}");
 }

@@ -1,0 +1,173 @@
+//! Whatever the numbers, what comes out is a number or a null with a code: never NaN, infinity or a panic.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod dice;
+
+use dice::Dice;
+use linkfunnel_stats::{
+    ArmMean, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method, Pairs, Segment,
+    Sequence, Share, adjust, compare_by, compare_means, cost_per_extra_link, difference, guardrail,
+    heterogeneity, sample_ratio, stratified,
+};
+
+fn arm(dice: &mut Dice) -> Counts {
+    let units = dice.count();
+    let successes = match dice.at_most(3) {
+        0 => dice.count().min(units),
+        1 => units - dice.count().min(units),
+        _ => dice.at_most(units),
+    };
+    Counts::new(successes, units).unwrap()
+}
+
+#[track_caller]
+fn finite(numbers: &[f64]) {
+    assert!(
+        numbers.iter().all(|number| number.is_finite()),
+        "{numbers:?}"
+    );
+}
+
+#[track_caller]
+fn finite_estimate(estimate: Estimate) {
+    finite(&[
+        estimate.value,
+        estimate.interval.low,
+        estimate.interval.high,
+    ]);
+}
+
+#[test]
+fn of_any_counts() {
+    let seed = 61;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let margins = [Margin::difference(0.01), Margin::relative(0.05)].map(Result::unwrap);
+    for _ in 0..20_000 {
+        let (one, zero) = (arm(&mut dice), arm(&mut dice));
+        for margin in margins {
+            for harm in [Harm::Fall, Harm::Rise] {
+                if let Ok(got) = guardrail(one, zero, margin, harm, Level::default()) {
+                    finite(&[got.z, got.p, got.low, got.high.unwrap_or(0.0)]);
+                }
+            }
+        }
+        if let Ok(effect) = Effect::of_rates(one, zero) {
+            let looked = Sequence::default().look(effect);
+            finite(&[looked.interval.low, looked.interval.high, looked.p]);
+            let guardrail = Sequence::default()
+                .guardrail(effect, 0.01, Harm::Rise)
+                .unwrap();
+            finite(&[guardrail.bound, guardrail.p]);
+        }
+        for method in [
+            Method::Newcombe,
+            Method::WelchT,
+            Method::PooledZ,
+            Method::Fieller,
+        ] {
+            if let Ok(got) = compare_by(method, one, zero, Level::default()) {
+                finite(&[got.z, got.p, got.ratio.value.unwrap_or(0.0)]);
+                finite_estimate(got.difference);
+                finite(&[got.ratio.low, got.ratio.high].map(|end| end.unwrap_or(0.0)));
+            }
+        }
+        let pair = |counts: Counts| (counts.successes(), counts.units());
+        if let Some(tested) = difference(pair(one), pair(zero)) {
+            finite(&[tested.p]);
+        }
+    }
+}
+
+#[test]
+fn of_any_segments_and_splits() {
+    let seed = 62;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..20_000 {
+        let mut segments = Vec::new();
+        for _ in 0..dice.at_most(5) {
+            let (treatment, control) = (arm(&mut dice), arm(&mut dice));
+            segments.push(Segment { treatment, control });
+        }
+        if let Ok(got) = stratified(&segments, Level::default()) {
+            finite(&[got.crude, got.value, got.p.unwrap_or(0.0)]);
+        }
+        let effects = segments
+            .iter()
+            .map(|s| Effect::of_rates(s.treatment, s.control));
+        let effects: Vec<Effect> = effects.filter_map(Result::ok).collect();
+        if let Ok(got) = heterogeneity(&effects) {
+            finite(&[got.q, got.p]);
+        }
+        let mut shares = Vec::new();
+        for _ in 0..dice.at_most(5) {
+            let weight = u32::try_from(dice.bits() >> (32 + dice.at_most(31))).unwrap();
+            shares.push(Share {
+                units: dice.count(),
+                weight,
+            });
+        }
+        if let Ok(got) = sample_ratio(&shares, dice.count()) {
+            finite(&[got.p, got.corrected_p, got.deviation]);
+        }
+    }
+}
+
+/// Values of any magnitude, of one magnitude, or all the same.
+fn pairs(dice: &mut Dice) -> Pairs {
+    let mut pairs = Pairs::default();
+    let (magnitude, flat) = (dice.at_most(63), dice.at_most(3) == 0);
+    let mut value = || dice.bits().cast_signed() >> magnitude;
+    let (x, y) = (value(), value());
+    for _ in 0..value().unsigned_abs() % 7 {
+        let (more_x, more_y) = if flat { (x, y) } else { (value(), value()) };
+        // What has no room is refused.
+        let _ = pairs.add(more_x, more_y);
+    }
+    pairs
+}
+
+fn finite_means(got: &MeanComparison) {
+    finite(&[got.t, got.freedom, got.p]);
+    finite_estimate(got.difference);
+    finite(&[got.ratio.low, got.ratio.high].map(|end| end.unwrap_or(0.0)));
+    finite(&[got.ratio.value.unwrap_or(0.0)]);
+    let interval = got.difference.interval;
+    let out = interval.low > 0.0 || interval.high < 0.0;
+    assert_eq!(got.p < 0.05, out, "{got:?}");
+}
+
+#[test]
+fn of_any_values() {
+    let seed = 63;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let level = Level::default();
+    let mut compared = 0;
+    for _ in 0..20_000 {
+        let (one, zero) = (pairs(&mut dice), pairs(&mut dice));
+        let mut arms = vec![
+            (ArmMean::of(one.x()), ArmMean::of(zero.x())),
+            (ArmMean::ratio(one), ArmMean::ratio(zero)),
+        ];
+        if let Ok(adjusted) = adjust(&[one, zero]) {
+            finite(&[adjusted.theta, adjusted.explained]);
+            arms.push((adjusted.arms[0], adjusted.arms[1]));
+        }
+        for (one, zero) in arms {
+            if let (Ok(one), Ok(zero)) = (one, zero) {
+                finite(&[one.value(), one.variance()]);
+                if let Ok(got) = compare_means(one, zero, level) {
+                    finite_means(&got);
+                    compared += 1;
+                }
+            }
+        }
+        if let Ok(cost) = cost_per_extra_link(one, zero, level) {
+            finite_estimate(cost);
+        }
+    }
+    assert!(compared > 20_000);
+}
