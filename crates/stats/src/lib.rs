@@ -21,6 +21,7 @@ mod family;
 mod guardrail;
 mod integral;
 mod level;
+mod log_rank;
 mod logarithm;
 mod mean;
 mod newcombe;
@@ -28,6 +29,7 @@ pub mod normal;
 mod null;
 mod parity;
 mod plan;
+mod restricted_mean;
 mod root;
 mod sample_ratio;
 mod score;
@@ -51,11 +53,13 @@ pub use false_discovery::benjamini_hochberg;
 pub use family::{Correction, holm};
 pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
 pub use level::Level;
+pub use log_rank::{LogRank, Times, log_rank};
 pub use mean::{ArmMean, MeanComparison, compare_means};
 pub use newcombe::newcombe;
 pub use null::Null;
 pub use parity::compare_by;
 pub use plan::{LEAST_STEP, MOST_LOOKS, PHI, Plan};
+pub use restricted_mean::{RestrictedMean, restricted_mean_difference};
 pub use sample_ratio::{
     ALARM_P, CONCENTRATION, EXACT_BELOW, LEAST_DEVIATION, RatioTest, SampleRatio,
     SampleRatioSequence, Share, sample_ratio,

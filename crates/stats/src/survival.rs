@@ -14,6 +14,7 @@
 //! (`not_observed_to_window`) until somebody's window is over and the risk set reaches the window's end, or was used up by
 //! conversions alone.
 
+use crate::difference::wide;
 use crate::{Estimate, Interval, Z_95, float, wilson};
 
 /// One half, and a little for the rounding of the product: a curve that meets one half exactly has its median there.
@@ -48,7 +49,6 @@ pub struct Survival {
     /// Greenwood's variance of its logarithm.
     variance: f64,
     median: Option<u64>,
-    converted: u64,
     at_risk_at_end: u64,
     matured: u64,
     /// The last at risk converted.
@@ -66,29 +66,28 @@ impl Survival {
             moments.is_sorted_by(|a, b| a.time < b.time),
             "moments ascend in time"
         );
-        let inside: u64 = moments.iter().map(|m| m.converted + m.censored).sum();
-        let mut at_risk = inside + at_risk_at_end;
+        let both = |m: &Moment| u128::from(m.converted) + u128::from(m.censored);
+        let inside: u128 = moments.iter().map(both).sum();
+        let mut at_risk = inside + u128::from(at_risk_at_end);
         let (mut surviving, mut variance, mut median, mut used_up) = (1.0, 0.0, None, false);
         for moment in moments {
-            let left = at_risk - moment.converted;
+            let left = at_risk - u128::from(moment.converted);
             if moment.converted > 0 {
-                surviving *= float(left) / float(at_risk);
+                surviving *= wide(left) / wide(at_risk);
                 used_up = left == 0;
             }
             if moment.converted > 0 && left > 0 {
-                variance += float(moment.converted) / (float(at_risk) * float(left));
+                variance += float(moment.converted) / (wide(at_risk) * wide(left));
             }
             if median.is_none() && surviving <= HALF {
                 median = Some(moment.time);
             }
-            at_risk = left - moment.censored;
+            at_risk = left - u128::from(moment.censored);
         }
-        let converted = moments.iter().map(|moment| moment.converted).sum();
         Survival {
             surviving,
             variance,
             median,
-            converted,
             at_risk_at_end,
             matured,
             used_up,
@@ -115,10 +114,13 @@ impl Survival {
     }
 
     fn interval(&self) -> Interval {
-        let of_matured = match (self.converted, self.used_up) {
-            (0, _) => 0,
-            (_, true) => self.matured,
-            (_, false) => return self.log_log(),
+        // None or all converted, or as good as that to the last digit of a float.
+        let of_matured = if self.surviving >= 1.0 {
+            0
+        } else if self.surviving <= 0.0 {
+            self.matured
+        } else {
+            return self.log_log();
         };
         wilson(of_matured, self.matured).expect("somebody's window is over")
     }

@@ -6,9 +6,10 @@ mod dice;
 
 use dice::Dice;
 use linkfunnel_stats::{
-    ArmMean, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method, Pairs, Segment,
-    Sequence, Share, adjust, compare_by, compare_means, cost_per_extra_link, difference, guardrail,
-    heterogeneity, sample_ratio, stratified,
+    ArmMean, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method, Moment, Pairs,
+    RestrictedMean, Segment, Sequence, Share, Survival, Times, adjust, compare_by, compare_means,
+    cost_per_extra_link, difference, guardrail, heterogeneity, log_rank,
+    restricted_mean_difference, sample_ratio, stratified,
 };
 
 fn arm(dice: &mut Dice) -> Counts {
@@ -170,4 +171,45 @@ fn of_any_values() {
         }
     }
     assert!(compared > 20_000);
+}
+
+#[test]
+fn of_any_times() {
+    let seed = 64;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..20_000 {
+        let mut arm = || {
+            let mut times: Vec<u64> = (0..dice.at_most(6)).map(|_| dice.count()).collect();
+            times.sort_unstable();
+            times.dedup();
+            let moment = |time| Moment {
+                time,
+                converted: dice.count(),
+                censored: dice.count(),
+            };
+            let moments: Vec<Moment> = times.into_iter().map(moment).collect();
+            (moments, dice.count(), dice.count())
+        };
+        let (one, zero) = (arm(), arm());
+        if let Ok(got) = Survival::new(&one.0, one.1, one.2).converted_by_end() {
+            finite_estimate(got);
+        }
+        let until = one.2;
+        let means = [&one, &zero].map(|arm| RestrictedMean::new(&arm.0, arm.1, until));
+        if let [Ok(one), Ok(zero)] = means {
+            finite(&[one.value(), one.variance()]);
+            if let Ok((got, p)) = restricted_mean_difference(one, zero, Level::default()) {
+                finite_estimate(got);
+                finite(&[p]);
+            }
+        }
+        let times = [&one, &zero].map(|arm| Times {
+            moments: &arm.0,
+            at_risk_at_end: arm.1,
+        });
+        if let Ok(got) = log_rank(times[0], times[1]) {
+            finite(&[got.z, got.p]);
+        }
+    }
 }

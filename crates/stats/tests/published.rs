@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Effect, Level, Method, Moment, Plan, Share, Survival, benjamini_hochberg, compare,
-    compare_by, fisher, heterogeneity, holm, newcombe, sample_ratio, score, wilson,
+    Counts, Effect, Level, Method, Moment, Plan, RestrictedMean, Share, Survival, Times,
+    benjamini_hochberg, compare, compare_by, fisher, heterogeneity, holm, log_rank, newcombe,
+    sample_ratio, score, wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -264,4 +265,27 @@ fn the_methods_of_others_equal_theirs() {
         seen += 1;
     }
     assert!(seen > 25, "{seen}");
+}
+
+#[test]
+fn log_rank_and_restricted_means_equal_lifelines() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/times.csv")) {
+        let arms = [fields[1], fields[2]].map(|arm| arm.split(' ').map(moment).collect::<Vec<_>>());
+        let times = |at: usize| Times {
+            moments: &arms[at],
+            at_risk_at_end: 0,
+        };
+        let got = log_rank(times(0), times(1)).unwrap();
+        alike(got.z * got.z, fields[4], 1e-9, fields[0]);
+        alike(got.p, fields[5], 1e-8, fields[0]);
+        let until = fields[3].parse().unwrap();
+        for (arm, at) in [(0, 6), (1, 8)] {
+            let mean = RestrictedMean::new(&arms[arm], 0, until).unwrap();
+            alike(mean.value(), fields[at], 1e-9, fields[0]);
+            alike(mean.variance(), fields[at + 1], 1e-6, fields[0]);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }
