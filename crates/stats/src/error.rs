@@ -35,4 +35,7 @@ pub enum Error {
     /// Sums beyond what they are kept in.
     #[error("the sums have no room for more")]
     TooLarge,
+    /// A prior count outside 0.1..=1e9.
+    #[error("a prior of {0} is not between 0.1 and 1e9")]
+    Prior(f64),
 }

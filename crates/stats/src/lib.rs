@@ -6,6 +6,8 @@
     allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")
 )]
 
+mod bayes;
+mod beta;
 mod chi_squared;
 mod comparison;
 mod continuous;
@@ -39,6 +41,7 @@ mod sums;
 mod survival;
 mod wilson;
 
+pub use bayes::{Belief, Prior, believe, chance_of_best};
 pub use comparison::{Comparison, Method, Ratio, TINY, compare};
 pub use continuous::{Looked, LookedGuardrail, Sequence, TUNED_FOR};
 pub use cost::cost_per_extra_link;

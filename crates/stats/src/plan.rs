@@ -194,11 +194,14 @@ fn points(low: f64, high: f64, panel: f64) -> impl Iterator<Item = (f64, f64)> {
     let half = (high - low) / panels / 2.0;
     let middles =
         std::iter::successors(Some(0.5), |at| Some(at + 1.0)).take_while(move |at| *at < panels);
-    middles.flat_map(move |at| {
-        let middle = low + at * 2.0 * half;
-        GAUSS.into_iter().flat_map(move |(point, weight)| {
-            [middle - half * point, middle + half * point].map(|b| (b, half * weight))
-        })
+    middles.flat_map(move |at| gauss(low + (at - 0.5) * 2.0 * half, low + (at + 0.5) * 2.0 * half))
+}
+
+/// Points and weights of the rule from `low` to `high`.
+pub(crate) fn gauss(low: f64, high: f64) -> impl Iterator<Item = (f64, f64)> {
+    let (middle, half) = (f64::midpoint(low, high), (high - low) / 2.0);
+    GAUSS.into_iter().flat_map(move |(point, weight)| {
+        [middle - half * point, middle + half * point].map(|at| (at, half * weight))
     })
 }
 

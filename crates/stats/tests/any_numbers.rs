@@ -7,9 +7,9 @@ mod dice;
 use dice::Dice;
 use linkfunnel_stats::{
     ArmMean, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method, Moment, Pairs,
-    RestrictedMean, Segment, Sequence, Share, Survival, Times, adjust, compare_by, compare_means,
-    cost_per_extra_link, difference, guardrail, heterogeneity, log_rank,
-    restricted_mean_difference, sample_ratio, stratified,
+    Prior, RestrictedMean, Segment, Sequence, Share, Survival, Times, adjust, believe,
+    chance_of_best, compare_by, compare_means, cost_per_extra_link, difference, guardrail,
+    heterogeneity, log_rank, restricted_mean_difference, sample_ratio, stratified,
 };
 
 fn arm(dice: &mut Dice) -> Counts {
@@ -210,6 +210,40 @@ fn of_any_times() {
         });
         if let Ok(got) = log_rank(times[0], times[1]) {
             finite(&[got.z, got.p]);
+        }
+    }
+}
+
+#[test]
+fn of_any_counts_and_priors() {
+    let seed = 65;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for round in 0..300 {
+        let prior = Prior::new(0.1 + 3.0 * dice.share(), 0.1 + 3.0 * dice.share()).unwrap();
+        let arms = [arm(&mut dice), arm(&mut dice), arm(&mut dice)];
+        if let Ok(got) = believe(arms[0], arms[1], prior) {
+            let chances = [
+                got.chance_to_win,
+                got.chance_to_lose,
+                got.loss_if_treatment,
+                got.loss_if_control,
+            ];
+            assert!(
+                chances.iter().all(|chance| (0.0..=1.0).contains(chance)),
+                "{arms:?} {got:?}"
+            );
+            let sum = got.chance_to_win + got.chance_to_lose;
+            assert!((sum - 1.0).abs() < 1e-4, "{arms:?} {prior:?} {got:?}");
+        }
+        if round % 10 > 0 {
+            continue;
+        }
+        if let Ok(best) = chance_of_best(&arms, prior) {
+            assert!(
+                best.iter().all(|chance| (0.0..=1.0).contains(chance)),
+                "{arms:?} {best:?}"
+            );
         }
     }
 }

@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Effect, Level, Method, Moment, Plan, RestrictedMean, Share, Survival, Times,
-    benjamini_hochberg, compare, compare_by, fisher, heterogeneity, holm, log_rank, newcombe,
-    sample_ratio, score, wilson,
+    Counts, Effect, Level, Method, Moment, Plan, Prior, RestrictedMean, Share, Survival, Times,
+    believe, benjamini_hochberg, chance_of_best, compare, compare_by, fisher, heterogeneity, holm,
+    log_rank, newcombe, sample_ratio, score, wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -288,4 +288,32 @@ fn log_rank_and_restricted_means_equal_lifelines() {
         seen += 1;
     }
     assert_eq!(seen, 4);
+}
+
+#[test]
+fn beliefs_equal_scipys_integrals() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/bayes.csv")) {
+        let [prior, arms, best, loss_of_first, loss_of_second] = fields[..] else {
+            panic!("five fields: {fields:?}")
+        };
+        let prior = prior.parse().unwrap();
+        let prior = Prior::new(prior, prior).unwrap();
+        let arm = |pair: &[u64]| Counts::new(pair[0], pair[1]).unwrap();
+        let arms: Vec<Counts> = counts(arms).chunks(2).map(arm).collect();
+        let got = chance_of_best(&arms, prior).unwrap();
+        for (got, expected) in got.iter().zip(best.split(' ')) {
+            close(*got, expected, 1e-9, fields[1]);
+        }
+        let belief = believe(arms[0], arms[1], prior).unwrap();
+        alike(belief.loss_if_treatment, loss_of_first, 1e-9, fields[1]);
+        alike(belief.loss_if_control, loss_of_second, 1e-9, fields[1]);
+        if arms.len() == 2 {
+            let (win, lose) = best.split_once(' ').unwrap();
+            alike(belief.chance_to_win, win, 1e-9, fields[1]);
+            alike(belief.chance_to_lose, lose, 1e-9, fields[1]);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 7);
 }
