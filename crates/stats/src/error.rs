@@ -38,4 +38,10 @@ pub enum Error {
     /// A prior count outside 0.1..=1e9.
     #[error("a prior of {0} is not between 0.1 and 1e9")]
     Prior(f64),
+    /// Rates or a power that no experiment can be planned for.
+    #[error("rates must differ and lie between 0 and 1, the power between 0.5 and 0.9999")]
+    Goal,
+    /// No variants, or a share outside 0.001..=1000.
+    #[error("there must be a variant, with 0.001 to 1000 times the control's units")]
+    Allocation,
 }

@@ -31,6 +31,7 @@ pub mod normal;
 mod null;
 mod parity;
 mod plan;
+mod planning;
 mod restricted_mean;
 mod root;
 mod sample_ratio;
@@ -62,6 +63,7 @@ pub use newcombe::newcombe;
 pub use null::Null;
 pub use parity::compare_by;
 pub use plan::{LEAST_STEP, MOST_LOOKS, PHI, Plan};
+pub use planning::{Allocation, Direction, Goal, Looking, Needed, days, rate_found, units_needed};
 pub use restricted_mean::{RestrictedMean, restricted_mean_difference};
 pub use sample_ratio::{
     ALARM_P, CONCENTRATION, EXACT_BELOW, LEAST_DEVIATION, RatioTest, SampleRatio,

@@ -19,6 +19,8 @@ pub enum Null {
     ConstantCovariate,
     /// The interval of the extra links includes none or fewer.
     NoExtraLinks,
+    /// So few units find no effect however large.
+    OutOfReach,
 }
 
 impl Null {
@@ -33,6 +35,7 @@ impl Null {
             Null::NoDenominator => "no_denominator",
             Null::ConstantCovariate => "constant_covariate",
             Null::NoExtraLinks => "no_extra_links",
+            Null::OutOfReach => "out_of_reach",
         }
     }
 }
