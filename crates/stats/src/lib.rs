@@ -71,7 +71,7 @@ pub use sample_ratio::{
 };
 pub use stratified::{Heterogeneity, Segment, Stratified, heterogeneity, stratified};
 pub use sums::{Pairs, Sums};
-pub use survival::{Moment, NotObserved, Survival};
+pub use survival::{Moment, NotObserved, Survival, merge_moments};
 pub use wilson::wilson;
 
 /// Two-sided 95 % quantile of the standard normal distribution, Φ⁻¹(0.975).

@@ -1,5 +1,7 @@
 //! Why a number is not there. A result is a number or one of these; NaN and infinity never leave the crate.
 
+use crate::NotObserved;
+
 /// The reason of a null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Null {
@@ -21,6 +23,8 @@ pub enum Null {
     NoExtraLinks,
     /// So few units find no effect however large.
     OutOfReach,
+    /// Nobody was followed that far: [`NotObserved`].
+    NotObserved,
 }
 
 impl Null {
@@ -36,6 +40,7 @@ impl Null {
             Null::ConstantCovariate => "constant_covariate",
             Null::NoExtraLinks => "no_extra_links",
             Null::OutOfReach => "out_of_reach",
+            Null::NotObserved => NotObserved::CODE,
         }
     }
 }
@@ -43,5 +48,11 @@ impl Null {
 impl std::fmt::Display for Null {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
+    }
+}
+
+impl From<NotObserved> for Null {
+    fn from(_: NotObserved) -> Null {
+        Null::NotObserved
     }
 }

@@ -2,7 +2,7 @@
 //! convert and those still on their way, which the mean of the converted does not.
 
 use crate::survival::Moment;
-use crate::{Effect, Estimate, Interval, Level, NotObserved, Null, float, normal};
+use crate::{Effect, Estimate, Interval, Level, Null, float, normal};
 
 /// The restricted mean time to convert of one arm, in the unit of its moments.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +20,7 @@ impl RestrictedMean {
     /// (2003), *Survival Analysis*, §4.5.
     ///
     /// # Errors
-    /// [`NotObserved`] where nobody was followed to τ and the last did not convert before: the curve is not known so far.
+    /// [`Null::NotObserved`] where nobody was followed to τ and the last did not convert before: the curve is not known so far.
     ///
     /// # Panics
     /// If the moments are not ascending: the caller's promise.
@@ -28,7 +28,7 @@ impl RestrictedMean {
         moments: &[Moment],
         at_risk_at_end: u64,
         until: u64,
-    ) -> Result<RestrictedMean, NotObserved> {
+    ) -> Result<RestrictedMean, Null> {
         assert!(
             moments.is_sorted_by(|a, b| a.time < b.time),
             "moments ascend in time"
@@ -53,7 +53,7 @@ impl RestrictedMean {
             at_risk = (left - float(moment.censored)).max(0.0);
         }
         if at_risk < 1.0 && surviving > 0.0 {
-            return Err(NotObserved);
+            return Err(Null::NotObserved);
         }
         steps.push((surviving * float(until - from), 0.0));
         let (mut area, mut variance) = (0.0, 0.0);
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_curve_not_known_to_the_end_is_not_observed() {
         let young = [at(2, 2, 0), at(3, 0, 5)];
-        assert_eq!(RestrictedMean::new(&young, 0, 10), Err(NotObserved));
+        assert_eq!(RestrictedMean::new(&young, 0, 10), Err(Null::NotObserved));
         assert!(
             RestrictedMean::new(&young, 0, 3).is_ok(),
             "known until they left"
@@ -149,7 +149,7 @@ mod tests {
         );
         assert_eq!(
             RestrictedMean::new(&[], 0, 10).map(RestrictedMean::value),
-            Err(NotObserved)
+            Err(Null::NotObserved)
         );
     }
 

@@ -31,6 +31,24 @@ pub struct Moment {
     pub censored: u64,
 }
 
+/// The moments of two groups of disjoint subjects together; both ascending in time, and so is the result. None where a count is
+/// above u64.
+pub fn merge_moments(one: &[Moment], two: &[Moment]) -> Option<Vec<Moment>> {
+    let mut all: Vec<Moment> = one.iter().chain(two).copied().collect();
+    all.sort_by_key(|moment| moment.time);
+    let mut merged: Vec<Moment> = Vec::with_capacity(all.len());
+    for moment in all {
+        match merged.last_mut().filter(|last| last.time == moment.time) {
+            Some(last) => {
+                last.converted = last.converted.checked_add(moment.converted)?;
+                last.censored = last.censored.checked_add(moment.censored)?;
+            }
+            None => merged.push(moment),
+        }
+    }
+    Some(merged)
+}
+
 /// There is no estimate: nobody has been followed to the window's end. On the wire: [`NotObserved::CODE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("nobody has been followed to the window's end")]
@@ -158,6 +176,15 @@ mod tests {
     #[track_caller]
     fn near(got: f64, expected: f64) {
         assert!((got - expected).abs() < 1e-12, "{got} for {expected}");
+    }
+
+    #[test]
+    fn groups_merge_time_by_time() {
+        let (one, two) = ([at(1, 3, 0), at(5, 4, 2)], [at(0, 1, 1), at(5, 1, 0)]);
+        let merged = merge_moments(&one, &two).unwrap();
+        assert_eq!(merged, [at(0, 1, 1), at(1, 3, 0), at(5, 5, 2)]);
+        assert_eq!(merge_moments(&two, &one).unwrap(), merged);
+        assert_eq!(merge_moments(&[at(1, u64::MAX, 0)], &[at(1, 1, 0)]), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod simulation;
 mod dice;
 
 use dice::Dice;
-use linkfunnel_stats::SampleRatioSequence;
+use linkfunnel_stats::{Counts, Effect, Harm, SampleRatioSequence, Sequence, Verdict};
 
 #[test]
 fn twenty_looks_make_at_most_one_false_alarm_in_eighteen_and_peeking_makes_five() {
@@ -56,4 +56,37 @@ fn a_split_that_loses_a_tenth_of_an_arm_is_noticed() {
         split.observe(&[500, 450]).unwrap();
     }
     assert!(split.p() < 0.001, "{}", split.p());
+}
+
+/// The harm is the margin exactly: neither side may be called, at any of twenty looks, oftener than α says.
+#[test]
+fn a_guardrail_at_its_margin_is_passed_or_failed_by_chance_no_oftener_than_said() {
+    let (runs, seed, margin) = (4_000_u64, 4, 0.05);
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let (mut passed, mut failed) = (0, 0);
+    for _ in 0..runs {
+        let (mut one, mut zero) = (Counts::default(), Counts::default());
+        let (mut pass, mut fail) = (false, false);
+        for _ in 0..20 {
+            for (arm, rate) in [(&mut one, 0.45), (&mut zero, 0.5)] {
+                let successes = (0..250).filter(|_| dice.share() < rate).count() as u64;
+                *arm = arm.merge(Counts::new(successes, 250).unwrap()).unwrap();
+            }
+            let effect = Effect::of_rates(one, zero).unwrap();
+            let got = Sequence::default()
+                .guardrail(effect, margin, Harm::Fall)
+                .unwrap();
+            pass |= got.verdict == Verdict::Pass;
+            fail |= got.verdict == Verdict::Fail;
+        }
+        passed += u64::from(pass);
+        failed += u64::from(fail);
+    }
+    for wrong in [passed, failed] {
+        assert!(
+            wrong > 0 && wrong <= runs * 5 / 100,
+            "{passed} {failed} of {runs}"
+        );
+    }
 }

@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Effect, Level, Method, Moment, Plan, Prior, RestrictedMean, Share, Survival, Times,
-    believe, benjamini_hochberg, chance_of_best, compare, compare_by, fisher, heterogeneity, holm,
-    log_rank, newcombe, sample_ratio, score, wilson,
+    Counts, Effect, Level, Method, Moment, Plan, Prior, RestrictedMean, Segment, Share, Survival,
+    Times, believe, benjamini_hochberg, chance_of_best, compare, compare_by, fisher, heterogeneity,
+    holm, log_rank, newcombe, sample_ratio, score, stratified, wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -316,4 +316,23 @@ fn beliefs_equal_scipys_integrals() {
         seen += 1;
     }
     assert_eq!(seen, 7);
+}
+
+#[test]
+fn the_stratified_difference_equals_its_printed_formula_in_fractions() {
+    let mut seen = 0;
+    for fields in lines(include_str!("published/stratified.csv")) {
+        let segment = |segment: &[u64]| Segment {
+            treatment: Counts::new(segment[0], segment[1]).unwrap(),
+            control: Counts::new(segment[2], segment[3]).unwrap(),
+        };
+        let segments: Vec<Segment> = counts(fields[0]).chunks(4).map(segment).collect();
+        let got = stratified(&segments, Level::default()).unwrap();
+        alike(got.value, fields[1], 1e-12, "difference");
+        let error = (got.interval.unwrap().high - got.value) / Level::default().z();
+        alike(error, fields[2], 1e-11, "error");
+        alike(got.crude, fields[3], 1e-12, "crude");
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }

@@ -1,15 +1,17 @@
-"""Makes sample_ratio.csv, holm.csv and heterogeneity.csv beside it.
+"""Makes sample_ratio.csv, holm.csv, heterogeneity.csv and stratified.csv beside it.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install scipy==1.17.1 statsmodels==0.15.0
     /tmp/venv/bin/python crates/stats/tests/published/make_health.py
 
 Sample ratio: scipy.stats.binomtest of two arms below 1000 units, else scipy.stats.chisquare. Holm: statsmodels'
-multipletests("holm"). Heterogeneity: statsmodels' combine_effects(...).q.
+multipletests("holm"). Heterogeneity: statsmodels' combine_effects(...).q. Stratified: Mantel and Haenszel's risk difference with
+the variance as Greenland and Robins print it, sum (x1 f1 n0^3 + x0 f0 n1^3)/(n1 n0 N^2) / (sum n1 n0/N)^2, in fractions.
 """
 
 import csv
 import pathlib
 import random
+from fractions import Fraction as F
 
 import numpy
 import scipy
@@ -65,3 +67,16 @@ for size in (2, 3, 8, 20):
     variances = numpy.array([x1 * (n1 - x1) / n1**3 + x0 * (n0 - x0) / n0**3 for x1, n1, x0, n0 in segments])
     q = combine_effects(effects, variances).q
     out.writerow([" ".join(":".join(map(str, s)) for s in segments), repr(float(q)), repr(float(chi2.sf(q, size - 1)))])
+
+out = rows("stratified.csv", ["x1:n1:x0:n0", "difference", "error", "crude"])
+for size in (1, 2, 5, 20):
+    segments = []
+    for _ in range(size):
+        n1, n0 = dice.randint(3, 800), dice.randint(3, 800)
+        segments.append((dice.randint(0, n1), n1, dice.randint(0, n0), n0))
+    weight = sum(F(n1 * n0, n1 + n0) for _, n1, _, n0 in segments)
+    value = sum(F(x1 * n0 - x0 * n1, n1 + n0) for x1, n1, x0, n0 in segments) / weight
+    terms = (F(x1 * (n1 - x1) * n0**3 + x0 * (n0 - x0) * n1**3, n1 * n0 * (n1 + n0) ** 2) for x1, n1, x0, n0 in segments)
+    error = float(sum(terms) / weight**2) ** 0.5
+    x1, n1, x0, n0 = (sum(column) for column in zip(*segments))
+    out.writerow([" ".join(":".join(map(str, s)) for s in segments), float(value), error, float(F(x1, n1) - F(x0, n0))])
