@@ -1,9 +1,9 @@
 //! What to believe of two or more rates: the chance that one is the greatest, and what choosing another would lose.
 //!
-//! Each rate has a Beta prior and, after its counts, a Beta posterior; rates are independent. Chances and losses are integrals over
-//! the narrower posterior, by equal steps of its logit, in which the integrand is smooth and log-concave: the sum converges
-//! exponentially and holds for small counts as for large ones, in the tails too. (A closed sum exists for whole priors and few
-//! successes; tests hold the integral to it.)
+//! Each rate has a Beta prior and, after its counts, a Beta posterior; rates are independent. Chances and losses are
+//! integrals over the narrower posterior, by equal steps of its logit, in which the integrand is smooth and log-concave:
+//! the sum converges exponentially and holds for small counts as for large ones, in the tails too. (A closed sum exists
+//! for whole priors and few successes; tests hold the integral to it.)
 
 use crate::beta::Beta;
 use crate::{Counts, Error, Null};

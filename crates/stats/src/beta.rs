@@ -1,8 +1,9 @@
 //! What is believed of a rate after its counts: a Beta distribution, held by its logit.
 //!
-//! In the logit t = ln(θ/(1 − θ)) the density is σ(t)^a·σ(−t)^b/B(a, b): smooth and log-concave for all a, b > 0, with its peak at
-//! θ = a/(a + b), which is the mean. Everything is told by the distance s of t from that peak, and computed so that no large numbers
-//! cancel: a·(ln(θ/θ̂) − (θ/θ̂ − 1)) + b·(the same of 1 − θ), the subtracted terms being zero together.
+//! In the logit t = ln(θ/(1 − θ)) the density is σ(t)^a·σ(−t)^b/B(a, b): smooth and log-concave for all a, b > 0, with
+//! its peak at θ = a/(a + b), which is the mean. Everything is told by the distance s of t from that peak, and computed
+//! so that no large numbers cancel: a·(ln(θ/θ̂) − (θ/θ̂ − 1)) + b·(the same of 1 − θ), the subtracted terms being zero
+//! together.
 
 use crate::integral::log_tail_of;
 use crate::logarithm::{ln_1p_less, stirling_rest};

@@ -43,6 +43,8 @@ pub struct Ratio {
     pub low: Option<f64>,
     /// The upper end of its interval; None where it has none.
     pub high: Option<f64>,
+    /// The control is not told from 0 (Fieller's g ≥ 1), so that there is an interval and it has no ends.
+    pub unbounded: bool,
 }
 
 impl Ratio {
@@ -54,6 +56,7 @@ impl Ratio {
             value: self.value.map(less),
             low: self.low.map(less),
             high: self.high.map(less),
+            unbounded: self.unbounded,
         }
     }
 }
@@ -110,6 +113,7 @@ fn ratio(treatment: Counts, control: Counts, critical: f64) -> Ratio {
         value: observed_ratio(treatment, control),
         low: Some(low),
         high,
+        unbounded: false,
     }
 }
 

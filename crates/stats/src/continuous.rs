@@ -1,8 +1,8 @@
 //! Looking whenever one likes: an interval that holds at all times at once.
 //!
-//! An asymptotic confidence sequence: the chance that it ever leaves the true difference out is at most α, from the time on at
-//! which the central limit theorem holds. With N units so far, se the error of the unpooled difference and ρ chosen so that
-//! the interval is narrowest near N* units, ρ² = (−2 ln α + ln(1 − 2 ln α)) / N*:
+//! An asymptotic confidence sequence: the chance that it ever leaves the true difference out is at most α, from the time
+//! on at which the central limit theorem holds. With N units so far, se the error of the unpooled difference and ρ chosen
+//! so that the interval is narrowest near N* units, ρ² = (−2 ln α + ln(1 − 2 ln α)) / N*:
 //!
 //! - half-width = se·√N·sqrt( 2(Nρ² + 1)/(Nρ)² · ln( √(Nρ² + 1)/α ) );
 //! - p = min(1, √(Nρ² + 1)·exp(−ρ²S/(2(Nρ² + 1)))), S = d²N/se²: the least α at which the interval leaves no effect out;

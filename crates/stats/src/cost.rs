@@ -2,11 +2,12 @@
 
 use crate::{Estimate, Interval, Level, Null, Pairs, compare_means, float, mean::ArmMean, student};
 
-/// Cost of an extra link in the incentive's unit: (mean paid in the treatment − mean paid in the control) ÷ (mean links − mean
-/// links), with Fieller's interval, costs and links of a unit being correlated. Of each unit x is what was paid, y its links.
+/// Cost of an extra link in the incentive's unit: (mean paid in the treatment − mean paid in the control) ÷ (mean links −
+/// mean links), with Fieller's interval, costs and links of a unit being correlated. Of each unit x is what was paid, y
+/// its links.
 ///
-/// All costs C with |Δpaid − C·Δlinks| ≤ c·se are in it, se² = V(paid) − 2C·V(both) + C²·V(links); c is Welch's t of the links, so
-/// that the cost is null exactly where the interval of the links' difference reaches 0 or below.
+/// All costs C with |Δpaid − C·Δlinks| ≤ c·se are in it, se² = V(paid) − 2C·V(both) + C²·V(links); c is Welch's t of the
+/// links, so that the cost is null exactly where the interval of the links' difference reaches 0 or below.
 ///
 /// Source: Fieller (1954), JRSS B 16, 175–185.
 ///

@@ -1,9 +1,9 @@
 //! CUPED: what a company did before its exposure explains part of what it does after; taking that out narrows the interval
 //! and, since assignment is random, moves the difference by nothing but chance.
 //!
-//! Each unit has x, its behaviour before, and y. θ = Σ over arms of Σ(x − x̄)(y − ȳ) ÷ Σ over arms of Σ(x − x̄)², each arm about
-//! its own means: one θ for all arms, so that the adjustment is the same for both. An arm's adjusted mean is ȳ − θ(x̄ − x̄ of
-//! all), its variance Σ((y − ȳ) − θ(x − x̄))²/(n(n − 1)).
+//! Each unit has x, its behaviour before, and y. θ = Σ over arms of Σ(x − x̄)(y − ȳ) ÷ Σ over arms of Σ(x − x̄)², each
+//! arm about its own means: one θ for all arms, so that the adjustment is the same for both. An arm's adjusted mean is ȳ
+//! − θ(x̄ − x̄ of all), its variance Σ((y − ȳ) − θ(x − x̄))²/(n(n − 1)).
 //!
 //! Source: Deng, A., Xu, Y., Kohavi, R. and Walker, T. (2013), "Improving the sensitivity of online controlled experiments by
 //! utilizing pre-experiment data", WSDM.

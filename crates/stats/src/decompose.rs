@@ -1,5 +1,6 @@
 //! Why a total rate changed: because the mix of its segments did, or because the rates inside them did.
 
+use crate::difference::wide;
 use crate::float;
 
 /// One segment on both sides. The segments of one side are apart and together are all of its subjects.
@@ -35,17 +36,17 @@ pub fn decompose(strata: &[Stratum]) -> Option<Vec<Parts>> {
     let sum = |side: &dyn Fn(&Stratum) -> (u64, u64)| {
         strata
             .iter()
-            .map(side)
+            .map(|stratum| wide_pair(side(stratum)))
             .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     };
     let (all_1, all_0) = (sum(&|s| s.of), sum(&|s| s.from));
     let middle = f64::midpoint(rate(all_1)?, rate(all_0)?);
     let parts = |s: &Stratum| {
         let (w1, w0) = (
-            float(s.of.1) / float(all_1.1),
-            float(s.from.1) / float(all_0.1),
+            float(s.of.1) / wide(all_1.1),
+            float(s.from.1) / wide(all_0.1),
         );
-        let (r1, r0) = match (rate(s.of), rate(s.from)) {
+        let (r1, r0) = match (rate(wide_pair(s.of)), rate(wide_pair(s.from))) {
             (Some(r1), Some(r0)) => (r1, r0),
             (Some(only), None) | (None, Some(only)) => (only, only),
             (None, None) => return Parts::default(),
@@ -59,8 +60,13 @@ pub fn decompose(strata: &[Stratum]) -> Option<Vec<Parts>> {
 }
 
 /// Successes ÷ subjects; None of nobody.
-fn rate((successes, subjects): (u64, u64)) -> Option<f64> {
-    (subjects > 0).then(|| float(successes) / float(subjects))
+fn rate((successes, subjects): (u128, u128)) -> Option<f64> {
+    (subjects > 0).then(|| wide(successes) / wide(subjects))
+}
+
+/// With room for sums of any counts.
+fn wide_pair((successes, subjects): (u64, u64)) -> (u128, u128) {
+    (u128::from(successes), u128::from(subjects))
 }
 
 #[cfg(test)]
@@ -111,6 +117,14 @@ mod tests {
             parts.rate.abs() < 1e-12,
             "the rate inside the common segment stood still"
         );
+    }
+
+    #[test]
+    fn the_greatest_counts_have_room() {
+        let most = (u64::MAX, u64::MAX);
+        let strata = [stratum(most, (0, u64::MAX)), stratum(most, (0, u64::MAX))];
+        let parts = sums(&strata);
+        assert!((parts.rate - 1.0).abs() < 1e-12 && parts.mix.abs() < 1e-12);
     }
 
     #[test]

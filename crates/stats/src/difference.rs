@@ -74,8 +74,8 @@ pub fn score(one: (u64, u64), zero: (u64, u64)) -> Option<f64> {
 /// The most tables that [`fisher`] sums; with an expected cell below [`LEAST_EXPECTED`] it never needs a thousandth.
 const MOST_TABLES: usize = 2_000_000;
 
-/// The p of Fisher's exact test, two-sided. None where a side has no subjects, or where more than two million tables would have
-/// to be summed: there the score test is exact enough for anybody. Below 1e-300 it is 0.
+/// The p of Fisher's exact test, two-sided. None where a side has no subjects, or where more than two million tables
+/// would have to be summed: there the score test is exact enough for anybody. Below 1e-300 it is 0.
 ///
 /// Cost: linear in the tables that are not too improbable for a float, some forty standard deviations each way.
 ///

@@ -1,6 +1,6 @@
 //! An estimated difference with its standard error: what the methods that rest on the central limit theorem start from.
 
-use crate::{Counts, Interval, Level, Null, score};
+use crate::{ArmMean, Counts, Interval, Level, Null, float, score};
 
 /// A difference between two arms, the standard error of it, and how many units both arms have together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,8 @@ impl Effect {
         })
     }
 
-    /// The rate of the treatment minus that of the control; error of the unpooled difference, sqrt(p1(1 − p1)/n1 + p0(1 − p0)/n0).
+    /// The rate of the treatment minus that of the control; error of the unpooled difference, sqrt(p1(1 − p1)/n1 + p0(1 −
+    /// p0)/n0).
     ///
     /// # Errors
     /// [`Null::NoUnits`] where an arm has none, [`Null::NoVariance`] where in each arm nobody or everybody succeeded.
@@ -34,6 +35,17 @@ impl Effect {
         let units = treatment.floats().2 + control.floats().2;
         let value = score::observed_difference(treatment, control);
         Effect::new(value, error, units).ok_or(Null::NoVariance)
+    }
+
+    /// The mean (or ratio) of the treatment minus that of the control.
+    ///
+    /// # Errors
+    /// [`Null::NoVariance`] where neither arm varies.
+    pub fn of_means(treatment: ArmMean, control: ArmMean) -> Result<Effect, Null> {
+        let error = (treatment.variance + control.variance).sqrt();
+        let units = float(treatment.units) + float(control.units);
+        let effect = Effect::new(treatment.value - control.value, error, units);
+        effect.ok_or(Null::NoVariance)
     }
 
     /// The interval of a normal estimate: value ± z·error.
@@ -58,5 +70,26 @@ impl Effect {
     /// Units of both arms together.
     pub fn units(self) -> f64 {
         self.units
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sums;
+
+    #[test]
+    fn zeros_and_ones_are_rates() {
+        let counts = [(30, 100), (41, 120)].map(|(x, n)| Counts::new(x, n).unwrap());
+        let means = counts.map(|counts| {
+            let ones = i128::from(counts.successes());
+            ArmMean::of(Sums::new(counts.units(), ones, ones).unwrap()).unwrap()
+        });
+        let rates = Effect::of_rates(counts[0], counts[1]).unwrap();
+        let means = Effect::of_means(means[0], means[1]).unwrap();
+        assert!((rates.value() - means.value()).abs() < 1e-15);
+        assert!((rates.units() - means.units()).abs() < 1e-15);
+        // The mean's variance has n − 1 where the rate's has n.
+        assert!((means.error() / rates.error() - 1.0).abs() < 0.006);
     }
 }

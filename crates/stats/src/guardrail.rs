@@ -144,8 +144,8 @@ pub fn guardrail(
     })
 }
 
-/// Whether a treatment may be called the winner: its primary metric is better (z above 0, corrected p below α), and no guardrail
-/// fails.
+/// Whether a treatment may be called the winner: its primary metric is better (z above 0, corrected p below α), and no
+/// guardrail fails.
 pub fn is_winner(z: f64, corrected_p: f64, level: Level, guardrails: &[Verdict]) -> bool {
     z > 0.0 && corrected_p < level.alpha() && !guardrails.contains(&Verdict::Fail)
 }

@@ -10,8 +10,8 @@ const DEEP: f64 = 50.0;
 /// A density whose logarithm, less that of its peak, is below this has no tail left.
 const NOTHING: f64 = -800.0;
 
-/// ln ∫ exp(`log`(x)) dx from `from` to infinity, where `log` is concave and falls from `from` on; `length` is a guess of how far it
-/// takes to fall by one. The density is about one at its peak.
+/// ln ∫ exp(`log`(x)) dx from `from` to infinity, where `log` is concave and falls from `from` on; `length` is a guess of
+/// how far it takes to fall by one. The density is about one at its peak.
 ///
 /// x = from + ℓ·exp(s − exp(−s)), ℓ the length in which the logarithm falls by one; the sum over equal steps of s then
 /// converges exponentially (the double exponential formula for half-infinite ranges).
@@ -22,7 +22,8 @@ pub(crate) fn log_tail(log: impl Fn(f64) -> f64, from: f64, length: f64) -> f64 
     log_tail_of(log, from, length, |_| 1.0)
 }
 
-/// [`log_tail`] of the density times a positive factor of the distance from `from` that grows no faster than the density falls.
+/// [`log_tail`] of the density times a positive factor of the distance from `from` that grows no faster than the density
+/// falls.
 pub(crate) fn log_tail_of(
     log: impl Fn(f64) -> f64,
     from: f64,

@@ -1,5 +1,5 @@
-//! The mathematics of answers: intervals of rates and of their differences, tests, survival. Counts in, numbers or a named null out; never NaN, never
-//! infinity. No dependency on the rest, no I/O.
+//! The mathematics of answers: intervals of rates and of their differences, tests, survival. Counts in, numbers or a
+//! named null out; never NaN, never infinity. No dependency on the rest, no I/O.
 
 #![cfg_attr(
     test,

@@ -23,8 +23,8 @@ pub struct LogRank {
 }
 
 /// At each time t of a conversion the treatment's conversions d₁ are compared with what its share of those at risk makes
-/// expected, d·n₁/n, with the hypergeometric variance d·(n₁/n)(n₀/n)(n − d)/(n − 1), which holds with ties. z = Σ(d₁ − d·n₁/n)/
-/// sqrt(Σ variance).
+/// expected, d·n₁/n, with the hypergeometric variance d·(n₁/n)(n₀/n)(n − d)/(n − 1), which holds with ties. z = Σ(d₁ −
+/// d·n₁/n)/ sqrt(Σ variance).
 ///
 /// Source: Mantel, N. (1966), Cancer Chemotherapy Reports 50, 163–170; Peto, R. and Peto, J. (1972), JRSS A 135, 185–207.
 ///

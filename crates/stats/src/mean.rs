@@ -87,7 +87,7 @@ pub struct MeanComparison {
     pub p: f64,
     /// Treatment minus control, in the value's unit.
     pub difference: Estimate,
-    /// Treatment ÷ control with Fieller's interval; both ends None where it is unbounded.
+    /// Treatment ÷ control with Fieller's interval.
     pub ratio: Ratio,
 }
 
@@ -146,6 +146,7 @@ pub(crate) fn fieller(one: ArmMean, zero: ArmMean, critical: f64) -> Ratio {
             value: Err(Null::BaselineZero),
             low: None,
             high: None,
+            unbounded: true,
         };
     }
     let scale = critical / zero.value.abs();
@@ -156,6 +157,7 @@ pub(crate) fn fieller(one: ArmMean, zero: ArmMean, critical: f64) -> Ratio {
         value: Ok(value),
         low: end(value - half),
         high: end(value + half),
+        unbounded: left <= 0.0,
     }
 }
 
@@ -193,6 +195,7 @@ mod tests {
         let (one, zero) = (arm(&[5, 7, 9]).unwrap(), arm(&[-3, 1, 5]).unwrap());
         let ratio = compare_means(one, zero, Level::default()).unwrap().ratio;
         assert_eq!((ratio.value, ratio.low, ratio.high), (Ok(7.0), None, None));
+        assert!(ratio.unbounded);
         let centred = arm(&[-1, 0, 1]).unwrap();
         let ratio = compare_means(one, centred, Level::default()).unwrap().ratio;
         assert_eq!((ratio.value, ratio.low), (Err(Null::BaselineZero), None));

@@ -82,8 +82,8 @@ impl Plan {
         &self.spent
     }
 
-    /// The level of look `look` (from 0): p is compared with its α, and intervals at it are the look's repeated intervals, which
-    /// hold at all looks together. None past the last.
+    /// The level of look `look` (from 0): p is compared with its α, and intervals at it are the look's repeated
+    /// intervals, which hold at all looks together. None past the last.
     pub fn level_at(&self, look: usize) -> Option<Level> {
         self.boundaries.get(look).copied().map(Level::of_z)
     }

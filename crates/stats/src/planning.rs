@@ -1,14 +1,17 @@
 //! How many units a binary step needs, how small an effect so many can find, and how many days that takes.
 //!
-//! **Fixed**, z of the test pooled and z of the power not: n0 = (z_α·sqrt(p̄q̄(1 + 1/k)) + z_β·sqrt(p0q0 + p1q1/k))²/(p1 − p0)²,
-//! n1 = k·n0, p̄ = (p0 + k·p1)/(1 + k). Of equal arms that is (z_α·sqrt(2p̄q̄) + z_β·sqrt(p0q0 + p1q1))²/(p1 − p0)². Source: Fleiss, J. L.,
-//! Levin, B. and Paik, M. C. (2003), *Statistical Methods for Rates and Proportions*, §4.2, without its continuity correction.
+//! **Fixed**, z of the test pooled and z of the power not: n0 = (z_α·sqrt(p̄q̄(1 + 1/k)) + z_β·sqrt(p0q0 + p1q1/k))²/(p1
+//! − p0)², n1 = k·n0, p̄ = (p0 + k·p1)/(1 + k). Of equal arms that is (z_α·sqrt(2p̄q̄) + z_β·sqrt(p0q0 + p1q1))²/(p1 −
+//! p0)². Source: Fleiss, J. L., Levin, B. and Paik, M. C. (2003), *Statistical Methods for Rates and Proportions*, §4.2,
+//! without its continuity correction.
 //!
-//! **Planned looks**: the fixed number times (drift/(z_α + z_β))², drift being the mean of z at the planned end for which the plan
-//! stops above with the power wanted. **Continuous**: the number at which the effect is the half-width plus z_β standard
-//! errors, so that the interval leaves no effect out with the power wanted at that number alone; looking earlier adds to it.
+//! **Planned looks**: the fixed number times (drift/(z_α + z_β))², drift being the mean of z at the planned end for which
+//! the plan stops above with the power wanted. **Continuous**: the number at which the effect is the half-width plus z_β
+//! standard errors, so that the interval leaves no effect out with the power wanted at that number alone; looking earlier
+//! adds to it.
 //!
-//! Several variants share the level (Bonferroni), as Holm's first step does. The power of a finished experiment is never told.
+//! Several variants share the level (Bonferroni), as Holm's first step does. The power of a finished experiment is never
+//! told.
 
 use crate::root::root;
 use crate::{Error, Level, Null, Plan, Sequence, float, normal};
@@ -114,12 +117,12 @@ pub enum Direction {
     Down,
 }
 
-/// The rate nearest to `from` that so many units of the control (and its share in each variant) tell from it; the least effect is
-/// that less `from`.
+/// The rate nearest to `from` that so many units of the control (and its share in each variant) tell from it; the least
+/// effect is that less `from`.
 ///
 /// # Errors
-/// [`Error::Goal`] for a rate or power outside its limits, else as [`units_needed`]; a null, [`Null::OutOfReach`], where not even the
-/// farthest rate would be found.
+/// [`Error::Goal`] for a rate or power outside its limits, else as [`units_needed`]; a null, [`Null::OutOfReach`], where
+/// not even the farthest rate would be found.
 pub fn rate_found(
     from: f64,
     direction: Direction,

@@ -1,5 +1,5 @@
-//! How long it takes, in the mean, up to a time τ: the area under the curve of those not converted yet. It uses those who never
-//! convert and those still on their way, which the mean of the converted does not.
+//! How long it takes, in the mean, up to a time τ: the area under the curve of those not converted yet. It uses those who
+//! never convert and those still on their way, which the mean of the converted does not.
 
 use crate::survival::Moment;
 use crate::{Effect, Estimate, Interval, Level, Null, float, normal};
@@ -13,14 +13,16 @@ pub struct RestrictedMean {
 }
 
 impl RestrictedMean {
-    /// Up to `until`, from counts as of [`Survival::new`](crate::Survival::new): `moments` ascending in time; those after `until`
-    /// count as still on their way there. `at_risk_at_end` subjects were followed to the window's end without converting.
+    /// Up to `until`, from counts as of [`Survival::new`](crate::Survival::new): `moments` ascending in time; those after
+    /// `until` count as still on their way there. `at_risk_at_end` subjects were followed to the window's end without
+    /// converting.
     ///
-    /// ∫₀^τ S(t) dt, variance Σ (∫_t^τ S)²·dₜ/(nₜ(nₜ − dₜ)) over the times of conversions. Source: Klein, J. P. and Moeschberger, M. L.
-    /// (2003), *Survival Analysis*, §4.5.
+    /// ∫₀^τ S(t) dt, variance Σ (∫_t^τ S)²·dₜ/(nₜ(nₜ − dₜ)) over the times of conversions. Source: Klein, J. P. and
+    /// Moeschberger, M. L. (2003), *Survival Analysis*, §4.5.
     ///
     /// # Errors
-    /// [`Null::NotObserved`] where nobody was followed to τ and the last did not convert before: the curve is not known so far.
+    /// [`Null::NotObserved`] where nobody was followed to τ and the last did not convert before: the curve is not known
+    /// so far.
     ///
     /// # Panics
     /// If the moments are not ascending: the caller's promise.

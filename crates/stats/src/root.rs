@@ -39,7 +39,8 @@ pub(crate) fn root(a: f64, b: f64, f: impl Fn(f64) -> f64) -> f64 {
     near.0
 }
 
-/// How far the next point lies on the way from `near` to `far`, by inverse quadratic interpolation; None where that is unsafe.
+/// How far the next point lies on the way from `near` to `far`, by inverse quadratic interpolation; None where that is
+/// unsafe.
 fn interpolated(near: (f64, f64), far: (f64, f64), old: (f64, f64)) -> Option<f64> {
     let ((x1, f1), (x2, f2), (x3, f3)) = (near, far, old);
     let along = (x1 - x2) / (x3 - x2);

@@ -29,8 +29,8 @@ pub struct Stratified {
     pub simpson: bool,
 }
 
-/// The risk difference of Mantel and Haenszel, Σ wₖdₖ / Σ wₖ with wₖ = n1·n0/(n1 + n0), and its variance, Σ wₖ²·(p1(1 − p1)/n1 +
-/// p0(1 − p0)/n0) / (Σ wₖ)².
+/// The risk difference of Mantel and Haenszel, Σ wₖdₖ / Σ wₖ with wₖ = n1·n0/(n1 + n0), and its variance, Σ wₖ²·(p1(1 −
+/// p1)/n1 + p0(1 − p0)/n0) / (Σ wₖ)².
 ///
 /// Source: Greenland, S. and Robins, J. M. (1985), "Estimation of a common effect parameter from sparse follow-up data",
 /// Biometrics 41, 55–68.
@@ -88,8 +88,8 @@ pub struct Heterogeneity {
     pub p: f64,
 }
 
-/// Cochran's Q over the effects of segments, Σ (dₖ − d̄)²/seₖ², d̄ the mean weighted by 1/seₖ². Segments without an effect (an arm
-/// without units, nothing that varies) are not among them: the caller says how many.
+/// Cochran's Q over the effects of segments, Σ (dₖ − d̄)²/seₖ², d̄ the mean weighted by 1/seₖ². Segments without an
+/// effect (an arm without units, nothing that varies) are not among them: the caller says how many.
 ///
 /// Source: Cochran, W. G. (1954), "The combination of estimates from different experiments", Biometrics 10, 101–129.
 ///
@@ -142,8 +142,8 @@ mod tests {
         assert!(!result.simpson);
     }
 
-    /// The kidney stones of Charig et al. (1986), BMJ 292, 879–882: surgery is better for small and for large stones, and worse
-    /// over all.
+    /// The kidney stones of Charig et al. (1986), BMJ 292, 879–882: surgery is better for small and for large stones, and
+    /// worse over all.
     #[test]
     fn a_reversed_sign_is_warned_of() {
         let stones = [segment((81, 87), (234, 270)), segment((192, 263), (55, 80))];

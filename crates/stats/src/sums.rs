@@ -1,5 +1,6 @@
-//! Sums, squares and cross products of whole numbers: exact, so that they merge in any order to the same bits, and no spread is
-//! lost beside a large mean. Values are counts, minor units of money, microseconds; what is fractional is scaled first.
+//! Sums, squares and cross products of whole numbers: exact, so that they merge in any order to the same bits, and no
+//! spread is lost beside a large mean. Values are counts, minor units of money, microseconds; what is fractional is
+//! scaled first.
 
 use crate::difference::wide;
 use crate::{Error, float};
@@ -177,8 +178,8 @@ impl Pairs {
     }
 }
 
-/// Σxy − Σx·Σy/n, to a float's last digits. With Σx = a·n + r and Σy = b·n + s in whole numbers, |r| and |s| at most n/2, it is
-/// (Σxy − a·Σy − r·b) − r·s/n; the first part is exact and below 2^127 by the limit of the squares.
+/// Σxy − Σx·Σy/n, to a float's last digits. With Σx = a·n + r and Σy = b·n + s in whole numbers, |r| and |s| at most n/2,
+/// it is (Σxy − a·Σy − r·b) − r·s/n; the first part is exact and below 2^127 by the limit of the squares.
 fn centred(units: u64, x: i128, y: i128, products: i128) -> f64 {
     if units == 0 {
         return 0.0;

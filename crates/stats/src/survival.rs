@@ -31,8 +31,8 @@ pub struct Moment {
     pub censored: u64,
 }
 
-/// The moments of two groups of disjoint subjects together; both ascending in time, and so is the result. None where a count is
-/// above u64.
+/// The moments of two groups of disjoint subjects together; both ascending in time, and so is the result. None where a
+/// count is above u64.
 pub fn merge_moments(one: &[Moment], two: &[Moment]) -> Option<Vec<Moment>> {
     let mut all: Vec<Moment> = one.iter().chain(two).copied().collect();
     all.sort_by_key(|moment| moment.time);

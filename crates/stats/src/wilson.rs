@@ -7,8 +7,8 @@ use crate::{Interval, Z_95, float};
 /// With p = x/n and z = 1.95996…: (p + z²/2n ± z·sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n).
 /// It is written here with n multiplied through, and its ends at x = 0 and x = n are exactly 0 and 1.
 ///
-/// Source: Wilson, E. B. (1927), "Probable inference, the law of succession, and statistical inference",
-/// JASA 22, 209–212. Unlike p ± z·se it stays inside 0..=1 and holds its coverage for few subjects (Brown, Cai, DasGupta 2001).
+/// Source: Wilson, E. B. (1927), "Probable inference, the law of succession, and statistical inference", JASA 22,
+/// 209–212. Unlike p ± z·se it stays inside 0..=1 and holds its coverage for few subjects (Brown, Cai, DasGupta 2001).
 ///
 /// `successes` of `n`, both counts of subjects. None for n = 0: there is nothing to say.
 ///

@@ -40,7 +40,7 @@ fn finite_estimate(estimate: Estimate) {
 }
 
 #[test]
-fn of_any_counts() {
+fn any_counts_give_numbers_or_nulls() {
     let seed = 61;
     println!("seed {seed}");
     let mut dice = Dice(seed);
@@ -82,7 +82,7 @@ fn of_any_counts() {
 }
 
 #[test]
-fn of_any_segments_and_splits() {
+fn any_segments_and_splits_give_numbers_or_nulls() {
     let seed = 62;
     println!("seed {seed}");
     let mut dice = Dice(seed);
@@ -141,7 +141,7 @@ fn finite_means(got: &MeanComparison) {
 }
 
 #[test]
-fn of_any_values() {
+fn any_values_give_numbers_or_nulls() {
     let seed = 63;
     println!("seed {seed}");
     let mut dice = Dice(seed);
@@ -174,7 +174,7 @@ fn of_any_values() {
 }
 
 #[test]
-fn of_any_times() {
+fn any_times_give_numbers_or_nulls() {
     let seed = 64;
     println!("seed {seed}");
     let mut dice = Dice(seed);
@@ -215,7 +215,7 @@ fn of_any_times() {
 }
 
 #[test]
-fn of_any_counts_and_priors() {
+fn any_counts_and_priors_give_chances() {
     let seed = 65;
     println!("seed {seed}");
     let mut dice = Dice(seed);

@@ -116,8 +116,8 @@ impl Split {
         f64::from(arm.weight) / float(self.weight)
     }
 
-    /// An arm's units less what its share of all would be; exact before it is rounded. Units times weights are below 2^128 for
-    /// as many arms as memory holds.
+    /// An arm's units less what its share of all would be; exact before it is rounded. Units times weights are below
+    /// 2^128 for as many arms as memory holds.
     fn off(&self, arm: Share) -> f64 {
         let seen = u128::from(arm.units) * u128::from(self.weight);
         let due = self.units() * u128::from(arm.weight);
