@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use linkfunnel_stats::{
-    Counts, Effect, Level, Method, Moment, Plan, Prior, RestrictedMean, Segment, Share, Survival,
-    Times, believe, benjamini_hochberg, chance_of_best, compare, compare_by, fisher, heterogeneity,
-    holm, log_rank, newcombe, sample_ratio, score, stratified, wilson,
+    Counts, Effect, Harm, Level, Margin, Method, Moment, Plan, Prior, RestrictedMean, Segment,
+    Share, Survival, Times, believe, benjamini_hochberg, chance_of_best, compare, compare_by,
+    fisher, guardrail, heterogeneity, holm, log_rank, newcombe, sample_ratio, score, stratified,
+    wilson,
 };
 
 fn lines(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -146,8 +147,22 @@ fn alike(got: f64, expected: &str, within: f64, what: &str) {
 fn the_score_equals_its_definition_at_40_digits() {
     let mut seen = 0;
     for fields in lines(include_str!("published/score.csv")) {
-        let [x1, n1, x0, n0, z, p, low, high, ratio_low, ratio_high] = fields[..] else {
-            panic!("ten fields: {fields:?}")
+        let [
+            x1,
+            n1,
+            x0,
+            n0,
+            z,
+            p,
+            low,
+            high,
+            ratio_low,
+            ratio_high,
+            z_points,
+            z_relative,
+        ] = fields[..]
+        else {
+            panic!("twelve fields: {fields:?}")
         };
         let arm = |x: &str, n: &str| Counts::new(x.parse().unwrap(), n.parse().unwrap()).unwrap();
         let result = compare(arm(x1, n1), arm(x0, n0), Level::default()).unwrap();
@@ -160,6 +175,14 @@ fn the_score_equals_its_definition_at_40_digits() {
         match result.ratio.high {
             Some(high) => alike(high, ratio_high, 1e-12, &what),
             None => assert_eq!(ratio_high, "", "{what}"),
+        }
+        let (one, zero, level) = (arm(x1, n1), arm(x0, n0), Level::default());
+        for (margin, z) in [
+            (Margin::difference(0.02), z_points),
+            (Margin::relative(0.05), z_relative),
+        ] {
+            let got = guardrail(one, zero, margin.unwrap(), Harm::Fall, level).unwrap();
+            alike(got.z, z, 1e-11, &what);
         }
         seen += 1;
     }

@@ -67,7 +67,7 @@ def write():
     with open(HERE / "score.csv", "w", newline="") as file:
         file.write(f"# mpmath {mpmath.__version__}\n")
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["x1", "n1", "x0", "n0", "z", "p", "low", "high", "ratio low", "ratio high"])
+        rows.writerow(["x1", "n1", "x0", "n0", "z", "p", "low", "high", "ratio low", "ratio high", "z at -0.02", "z at 0.95"])
         for case in cases():
             x1, n1, x0, n0 = case
             d = mpf(x1) / n1 - mpf(x0) / n0
@@ -79,7 +79,8 @@ def write():
             ratio_low = end(CRITICAL) if x1 else mpf(0)
             ratio_high = mpmath.nstr(end(-CRITICAL), 17) if x0 else ""
             p = mpmath.erfc(abs(z) / sqrt(2))
-            rows.writerow([*case, *(mpmath.nstr(v, 17) for v in (z, p, low, high, ratio_low)), ratio_high])
+            rows.writerow([*case, *(mpmath.nstr(v, 17) for v in (z, p, low, high, ratio_low)), ratio_high,
+                         *(mpmath.nstr(v, 17) for v in (z_difference(*case, mpf(-0.02)), z_ratio(*case, mpf(0.95))))])
 
 
 write()
