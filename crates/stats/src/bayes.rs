@@ -183,11 +183,19 @@ pub fn chance_of_best(arms: &[Counts], prior: Prior) -> Result<Vec<f64>, Null> {
     Ok(chances.into_iter().map(|chance| chance / sum).collect())
 }
 
-/// Where panels end: up to ten widths about each peak, and farther where a small prior has long tails; ascending.
+/// Where panels end, ascending: up to ten widths about each peak, and on to where the tails, which fall by a and b a logit,
+/// have fallen to nothing: far out where few units meet a small prior.
 fn ends(beliefs: &[Beta], apart: &[f64]) -> Vec<f64> {
     let about = |(belief, at): (&Beta, &f64)| {
         let (width, at) = (belief.width(), *at);
-        (-20..=20).map(move |k| at + f64::from(k) * 0.5 * width)
+        let near = (-20..=20).map(move |k| at + f64::from(k) * 0.5 * width);
+        let (down, up) = belief.falls();
+        let beyond = move |fall: f64, sign: f64| {
+            let steps = (1..).map(move |k| 2.0 * width * f64::from(k));
+            let needed = steps.take_while(move |step| (step + 8.0 * width) * fall < DEEP);
+            needed.map(move |step| at + sign * (10.0 * width + step))
+        };
+        near.chain(beyond(down, -1.0)).chain(beyond(up, 1.0))
     };
     let mut ends: Vec<f64> = beliefs.iter().zip(apart).flat_map(about).collect();
     ends.sort_by(f64::total_cmp);
@@ -279,6 +287,27 @@ mod tests {
                 (best[0] - of(one, zero).chance_to_win).abs() < 1e-9,
                 "{best:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_small_prior_that_few_units_meet_keeps_its_long_tails() {
+        let prior = Prior::new(0.1, 0.1).unwrap();
+        for (one, zero) in [
+            ((0, 5), (0, 9)),
+            ((5, 5), (9, 9)),
+            ((0, 5), (9, 9)),
+            ((1, 2), (0, 900)),
+        ] {
+            let arms = [counts(one.0, one.1), counts(zero.0, zero.1)];
+            let best = chance_of_best(&arms, prior).unwrap();
+            let belief = believe(arms[0], arms[1], prior).unwrap();
+            assert!(
+                (best[0] - belief.chance_to_win).abs() < 1e-9,
+                "{best:?} {belief:?}"
+            );
+            let sum = belief.chance_to_win + belief.chance_to_lose;
+            assert!((sum - 1.0).abs() < 1e-12, "{belief:?}");
         }
     }
 

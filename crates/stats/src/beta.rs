@@ -50,6 +50,11 @@ impl Beta {
         ((self.a + self.b) / self.a / self.b).sqrt()
     }
 
+    /// By how much the logarithm of the density falls in the end, a logit, downwards and upwards.
+    pub(crate) fn falls(self) -> (f64, f64) {
+        (self.a, self.b)
+    }
+
     /// θ at the distance s.
     pub(crate) fn rate(self, s: f64) -> f64 {
         let odds = self.odds() * s.exp();
