@@ -42,7 +42,7 @@ use crate::writer::properties;
 
 /// Files merged at once: each holds a row group's pages, a batch and, for every column, what decompresses
 /// it (a tenth of a MB) in memory.
-const MAX_INPUTS: usize = 16;
+const MAX_INPUTS: usize = 8;
 /// Rows in a batch while merging.
 const BATCH_ROWS: usize = 2048;
 /// A finished day's longest file is left alone until the others together are this part of it.
