@@ -51,10 +51,10 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     try:
         data = funnel.prepared(args)
-        first = funnel.Server(args, data)
+        first = funnel.serving(args, data)
         first.settled(data)
         first.end()
-        server = funnel.Server(args, data)
+        server = funnel.serving(args, data)
         took = {}
         for _ in range(args.runs + 1):
             for name, ask in questions(server.url).items():
@@ -70,7 +70,7 @@ def main():
             },
             "p50_s": round(statistics.median(warm), 3),
             "p95_s": round(warm[int(0.95 * len(warm))], 3),
-            "peak_rss_bytes": funnel.peak_rss_bytes(server.process.pid),
+            "peak_rss_bytes": funnel.memory_bytes(server.process.pid, "VmHWM"),
         }
         server.end()
         print(json.dumps(report, indent=2))

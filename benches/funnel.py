@@ -49,9 +49,10 @@ def call(url, body=None):
         return json.loads(answer.read())
 
 
-def peak_rss_bytes(pid):
+def memory_bytes(pid, name):
+    """VmHWM: at its peak; VmRSS: now."""
     with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
+        line = next(line for line in status if line.startswith(name))
     return int(line.split()[1]) * 1024
 
 
@@ -68,13 +69,19 @@ def prepared(args):
     return data
 
 
+def serving(args, data):
+    return Server(args.binary, args.work, f'[storage]\ndata = "{data}"\nmaintain_every_s = 2\n[query]\nmemory_mb = 1500\n')
+
+
 class Server:
-    def __init__(self, args, data):
-        config = os.path.join(args.work, "linkfunnel.toml")
+    """A server of its own on a free port; `more`: the rest of its config."""
+
+    def __init__(self, binary, folder, more):
+        config = os.path.join(folder, "linkfunnel.toml")
         with open(config, "w") as file:
-            file.write(f'[server]\nlisten = "127.0.0.1:0"\n[storage]\ndata = "{data}"\nmaintain_every_s = 2\n[query]\nmemory_mb = 1500\n')
-        self.log = open(os.path.join(args.work, "server.log"), "w+")
-        self.process = subprocess.Popen([args.binary, "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+            file.write(f'[server]\nlisten = "127.0.0.1:0"\n{more}')
+        self.log = open(os.path.join(folder, "server.log"), "w+")
+        self.process = subprocess.Popen([binary, "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
         self.url = None
         while self.url is None:
             time.sleep(0.2)
@@ -119,10 +126,10 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     try:
         data = prepared(args)
-        first = Server(args, data)
+        first = serving(args, data)
         first.settled(data)
         first.end()
-        server = Server(args, data)
+        server = serving(args, data)
         to = time.strftime("%Y-%m-%d", time.gmtime(time.mktime(time.strptime(args.start, "%Y-%m-%d")) + (args.days + 90) * 86_400))
         live = [{"field": "environment", "op": "eq", "value": "live"}]  # a step that asks something is never passed over unseen
         steps = [{"name": step, "event": step, "where": live} for step in args.steps.split(",")]
@@ -136,7 +143,7 @@ def main():
             begun = time.perf_counter()
             answer = call(f"{server.url}/api/v1/funnels/query", question)
             runs.append(time.perf_counter() - begun)
-        peak = peak_rss_bytes(server.process.pid)
+        peak = memory_bytes(server.process.pid, "VmHWM")
         server.end()
         files = parquet_files(data)
         scanned = answer["meta"]["events_scanned"]

@@ -24,8 +24,9 @@ import urllib.request
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from funnel import STEPS, Server, call, memory_bytes
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-STEPS = ["journey.started", "provider.selected", "consent.granted", "handoff.started", "connection.linked"]
 LOG4J = "rootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\nappender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\n"
 
 
@@ -45,13 +46,6 @@ def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
-
-
-def call(url, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.loads(answer.read())
 
 
 def metrics(url):
@@ -96,28 +90,8 @@ class Broker:
         admin.create_topics([NewTopic("linkfunnel.events", args.partitions, 1)])["linkfunnel.events"].result(timeout=60)
 
 
-class Server:
-    def __init__(self, args, folder, broker):
-        config = os.path.join(folder, "linkfunnel.toml")
-        with open(config, "w") as file:
-            file.write(f'[server]\nlisten = "127.0.0.1:0"\n[storage]\ndata = "{folder}/data"\n[kafka]\nbrokers = "{broker.address}"\n')
-        self.log = open(os.path.join(folder, "server.log"), "w+")
-        self.process = subprocess.Popen([args.binary, "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
-        self.url = None
-        while self.url is None:
-            time.sleep(0.2)
-            if self.process.poll() is not None:
-                raise SystemExit(open(self.log.name).read())
-            words = open(self.log.name).read().split()
-            self.url = next((word.split("/api")[0] for word in words if word.startswith("http://127")), None)
-
-    def memory(self, name):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            return int(next(line for line in status if line.startswith(name)).split()[1]) * 1024
-
-
 def asked(url):
-    funnel = {"steps": [{"name": step, "event": step} for step in STEPS], "window": "PT24H", "subject": "journey"}
+    funnel = {"steps": [{"name": step, "event": step} for step in STEPS.split(",")], "window": "PT24H", "subject": "journey"}
     today = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86_400))
     begin = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 40 * 86_400))
     while True:
@@ -144,7 +118,7 @@ def main():
         generate += ["--dirt", args.dirt, "--truth", os.path.join(folder, "truth.json")]
         sender = subprocess.Popen(generate, stdout=subprocess.DEVNULL, stderr=open(os.path.join(folder, "sender.log"), "w"))
         processes.append(sender)
-        server = Server(args, folder, broker)
+        server = Server(args.binary, folder, f'[storage]\ndata = "{folder}/data"\n[kafka]\nbrokers = "{broker.address}"\n')
         processes.append(server.process)
         begun, took, behind = time.time(), {}, []
         for name, ask in asked(server.url):
@@ -170,8 +144,8 @@ def main():
             "stored": stored["rows"],
             "questions": {name: spread(times) for name, times in took.items()},
             "most_behind": max(behind),
-            "peak_rss_bytes": server.memory("VmHWM"),
-            "rss_bytes": server.memory("VmRSS"),
+            "peak_rss_bytes": memory_bytes(server.process.pid, "VmHWM"),
+            "rss_bytes": memory_bytes(server.process.pid, "VmRSS"),
         }
         print(json.dumps(report, indent=2))
     finally:
