@@ -56,6 +56,23 @@ pub struct FunnelQuestion {
     pub as_of: Option<String>,
 }
 
+impl FunnelQuestion {
+    /// How many get through, of all that enter in the range, in the current view.
+    pub fn of(funnel: FunnelRef, range: Range) -> FunnelQuestion {
+        FunnelQuestion {
+            funnel,
+            range,
+            filters: Vec::new(),
+            breakdown: None,
+            interval: None,
+            compare: None,
+            include: Vec::new(),
+            bins: None,
+            as_of: None,
+        }
+    }
+}
+
 /// A definition or the id of one.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]

@@ -17,8 +17,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::funnel::count;
 use crate::named::Asked;
-use crate::paths::within;
 use crate::plan::{Dimension, Plan};
+use crate::question::{step_index, within};
 use crate::study::Study;
 
 pub use count::MAX_DRIVERS;
@@ -245,15 +245,9 @@ impl Engine {
 impl DriversQuestion {
     fn funnel_question(&self) -> FunnelQuestion {
         FunnelQuestion {
-            funnel: self.funnel.clone(),
-            range: self.range.clone(),
             filters: self.filters.clone(),
-            breakdown: None,
-            interval: None,
-            compare: None,
-            include: Vec::new(),
-            bins: None,
             as_of: self.as_of.clone(),
+            ..FunnelQuestion::of(self.funnel.clone(), self.range.clone())
         }
     }
 
@@ -285,21 +279,12 @@ impl DriversQuestion {
 
 /// The index of a required step.
 fn required(funnel: &FunnelDefinition, number: usize, pointer: &str) -> Result<usize> {
-    let steps = funnel.steps.len();
-    match number
-        .checked_sub(1)
-        .and_then(|step| funnel.steps.get(step))
-    {
-        None => {
-            let detail = format!("there is no step {number}; the funnel has {steps}");
-            Err(Error::refused("unknown_step", pointer, detail))
-        }
-        Some(step) if step.optional => {
-            let detail = "an optional step bounds nothing; name a required one";
-            Err(Error::refused("optional_step", pointer, detail))
-        }
-        Some(_) => Ok(number - 1),
+    let step = step_index(funnel, number, pointer)?;
+    if funnel.steps[step].optional {
+        let detail = "an optional step bounds nothing; name a required one";
+        return Err(Error::refused("optional_step", pointer, detail));
     }
+    Ok(step)
 }
 
 /// The dimensions of a question, and where their values come from.

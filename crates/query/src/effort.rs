@@ -398,19 +398,14 @@ impl EffortQuestion {
     fn funnel_question(&self, definition: FunnelDefinition, range: &Range) -> FunnelQuestion {
         let limit = self.limit.unwrap_or(DEFAULT_SEGMENTS);
         FunnelQuestion {
-            funnel: FunnelRef::Definition(Box::new(definition)),
-            range: range.clone(),
             filters: self.filters.clone(),
             breakdown: (!self.by.is_empty()).then(|| Breakdown {
                 by: self.by.clone(),
                 limit,
                 attribution: BTreeMap::new(),
             }),
-            interval: None,
-            compare: None,
-            include: Vec::new(),
-            bins: None,
             as_of: self.as_of.clone(),
+            ..FunnelQuestion::of(FunnelRef::Definition(Box::new(definition)), range.clone())
         }
     }
 }

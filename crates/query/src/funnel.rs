@@ -225,24 +225,24 @@ impl Engine {
     ) -> Result<(Arc<Plan>, Outcome)> {
         let plan = Arc::new(plan);
         let membership = Membership::at_first(plan.subject);
-        let mut outcome = self.run_once(run, tenant, &plan, membership, None).await?;
-        let put_off = outcome.as_mut().map(|o| std::mem::take(&mut o.unresolved));
-        if put_off.as_ref().is_none_or(|roots| !roots.is_empty()) {
-            let membership = self.membership(run).await?;
-            let rest = self.run_once(run, tenant, &plan, membership, put_off.as_deref());
-            let rest = rest.await?;
-            let mut rest =
-                rest.ok_or_else(|| Error::Internal("journeys are missing".to_owned()))?;
-            outcome = Some(match outcome {
-                None => rest,
-                Some(mut most) => {
-                    rest.counts.events_scanned = 0; // they were counted before
-                    most.merge(rest).map_err(|e| run.error(e))?;
-                    most
-                }
-            });
-        }
-        let outcome = outcome.ok_or_else(|| Error::Internal("nothing was run".to_owned()))?;
+        let first = self.run_once(run, tenant, &plan, membership, None).await?;
+        let (most, put_off) = match first {
+            None => (None, None),
+            Some(whole) if whole.unresolved.is_empty() => return Ok((plan, whole)),
+            Some(mut most) => {
+                let roots = std::mem::take(&mut most.unresolved);
+                (Some(most), Some(roots))
+            }
+        };
+        let membership = self.membership(run).await?;
+        let rest = self.run_once(run, tenant, &plan, membership, put_off.as_deref());
+        let rest = rest.await?;
+        let mut rest = rest.ok_or_else(|| Error::Internal("journeys are missing".to_owned()))?;
+        let Some(mut outcome) = most else {
+            return Ok((plan, rest));
+        };
+        rest.counts.events_scanned = 0; // they were counted before
+        outcome.merge(rest).map_err(|e| run.error(e))?;
         Ok((plan, outcome))
     }
 

@@ -67,15 +67,12 @@ impl JourneyQuestion {
             timezone: "UTC".to_owned(),
         };
         FunnelQuestion {
-            funnel: FunnelRef::Id(self.funnel.clone()),
-            range: self.range.clone().unwrap_or_else(always),
-            filters: Vec::new(),
-            breakdown: None,
-            interval: None,
-            compare: None,
             include: vec![Include::Reasons],
-            bins: None,
             as_of: self.as_of.clone(),
+            ..FunnelQuestion::of(
+                FunnelRef::Id(self.funnel.clone()),
+                self.range.clone().unwrap_or_else(always),
+            )
         }
     }
 }

@@ -278,20 +278,17 @@ impl Engine {
 impl Linking {
     /// The question whose groups are the values chosen.
     fn chosen(&self, by: ChosenBy, filters: &[Condition], as_of: Option<String>) -> FunnelQuestion {
+        let definition = Box::new(self.definition.clone());
         FunnelQuestion {
-            funnel: FunnelRef::Definition(Box::new(self.definition.clone())),
-            range: self.range.clone(),
             filters: filters.to_vec(),
             breakdown: Some(Breakdown {
                 by: vec![by.as_str().to_owned()],
                 limit: MAX_SEGMENTS,
                 attribution: BTreeMap::new(),
             }),
-            interval: None,
-            compare: None,
-            bins: None,
             include: vec![Include::Reasons],
             as_of,
+            ..FunnelQuestion::of(FunnelRef::Definition(definition), self.range.clone())
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::funnel::count;
 use crate::named::Asked;
 use crate::plan::OTHER;
+use crate::question::{step_index, within};
 use crate::report::rate;
 use crate::study::Study;
 
@@ -138,53 +139,23 @@ impl Engine {
 impl PathsQuestion {
     fn funnel_question(&self) -> FunnelQuestion {
         FunnelQuestion {
-            funnel: self.funnel.clone(),
-            range: self.range.clone(),
             filters: self.filters.clone(),
-            breakdown: None,
-            interval: None,
-            compare: None,
-            include: Vec::new(),
-            bins: None,
             as_of: self.as_of.clone(),
-        }
-    }
-}
-
-/// A number from 1 to `most`.
-pub(crate) fn within(
-    asked: Option<usize>,
-    default: usize,
-    most: usize,
-    pointer: &str,
-) -> Result<usize> {
-    match asked.unwrap_or(default) {
-        number if (1..=most).contains(&number) => Ok(number),
-        number => {
-            let detail = format!("{number} is not between 1 and {most}");
-            Err(Error::refused("out_of_range", pointer, detail))
+            ..FunnelQuestion::of(self.funnel.clone(), self.range.clone())
         }
     }
 }
 
 /// The index of a step at which somebody can drop.
 fn step(definition: &FunnelDefinition, number: usize) -> Result<usize> {
-    let steps = definition.steps.len();
-    let refuse = |code, detail: String| Err(Error::refused(code, "/step", detail));
-    match number {
-        n if n == 0 || n > steps => refuse(
-            "unknown_step",
-            format!("there is no step {n}; the funnel has {steps}"),
-        ),
-        n if n == steps => refuse(
-            "nobody_drops_there",
-            "who reached the last step has converted".to_owned(),
-        ),
-        n if definition.steps[n - 1].optional => refuse(
-            "nobody_drops_there",
-            "nobody drops at an optional step; ask about the required one before it".to_owned(),
-        ),
-        n => Ok(n - 1),
+    let step = step_index(definition, number, "/step")?;
+    let refuse = |detail| Err(Error::refused("nobody_drops_there", "/step", detail));
+    if number == definition.steps.len() {
+        refuse("who reached the last step has converted")
+    } else if definition.steps[step].optional {
+        refuse("nobody drops at an optional step; ask about the required one before it")
+    } else {
+        Ok(step)
     }
 }
 

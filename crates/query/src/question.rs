@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use linkfunnel_model::{
-    Attribution, Breakdown, Condition, FunnelQuestion, FunnelRef, Include, Interval, Range,
+    Attribution, Breakdown, Condition, FunnelDefinition, FunnelQuestion, FunnelRef, Include,
+    Interval, Range,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::error::{Error, Result};
 
 /// Asks for the subjects behind one number of a funnel's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -83,21 +86,46 @@ impl SubjectsQuestion {
             .segment_limit
             .unwrap_or(linkfunnel_model::DEFAULT_SEGMENTS);
         FunnelQuestion {
-            funnel: self.funnel.clone(),
-            range: self.range.clone(),
             filters: self.filters.clone(),
             breakdown: (!by.is_empty()).then(|| Breakdown {
                 by,
                 limit,
                 attribution: self.attribution.clone(),
             }),
-            interval: None,
-            compare: None,
-            include: Vec::new(),
-            bins: None,
             as_of: self.as_of.clone(),
+            ..FunnelQuestion::of(self.funnel.clone(), self.range.clone())
         }
     }
+}
+
+/// A number from 1 to `most`.
+pub(crate) fn within(
+    asked: Option<usize>,
+    default: usize,
+    most: usize,
+    pointer: &str,
+) -> Result<usize> {
+    match asked.unwrap_or(default) {
+        number if (1..=most).contains(&number) => Ok(number),
+        number => {
+            let detail = format!("{number} is not between 1 and {most}");
+            Err(Error::refused("out_of_range", pointer, detail))
+        }
+    }
+}
+
+/// The index of the step with this number, from 1.
+pub(crate) fn step_index(
+    definition: &FunnelDefinition,
+    number: usize,
+    pointer: &str,
+) -> Result<usize> {
+    let steps = definition.steps.len();
+    if (1..=steps).contains(&number) {
+        return Ok(number - 1);
+    }
+    let detail = format!("there is no step {number}; the funnel has {steps}");
+    Err(Error::refused("unknown_step", pointer, detail))
 }
 
 /// Asks for the result of a built-in or saved funnel.

@@ -72,8 +72,6 @@ impl Engine {
         let limit = question.limit.unwrap_or(DEFAULT_SEGMENTS);
         let by = question.by;
         Ok(FunnelQuestion {
-            funnel: FunnelRef::Id(question.funnel),
-            range,
             filters: question.filters,
             breakdown: (!by.is_empty()).then(|| Breakdown {
                 by,
@@ -81,10 +79,9 @@ impl Engine {
                 attribution: BTreeMap::new(),
             }),
             interval: question.interval,
-            compare: None,
             include: question.include,
-            bins: None,
             as_of: question.as_of,
+            ..FunnelQuestion::of(FunnelRef::Id(question.funnel), range)
         })
     }
 }

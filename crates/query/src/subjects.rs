@@ -12,7 +12,7 @@ use crate::funnel::{Prepared, count};
 use crate::list::{ListPlan, Listed, Place, Segment};
 use crate::named::Asked;
 use crate::plan::OTHER;
-use crate::question::{Show, SubjectsQuestion};
+use crate::question::{Show, SubjectsQuestion, step_index};
 use crate::report::{Reporter, rank, shown_labels};
 use crate::trend;
 
@@ -99,15 +99,9 @@ fn at_segment(mistake: Mistake) -> Error {
 
 fn list_plan(question: &SubjectsQuestion, prepared: &Prepared, limit: usize) -> Result<ListPlan> {
     let definition = &prepared.checked.funnel;
-    let steps = definition.steps.len();
-    let step = match question.step {
-        None => None,
-        Some(step) if (1..=steps).contains(&step) => Some(step - 1),
-        Some(step) => {
-            let detail = format!("there is no step {step}; the funnel has {steps}");
-            return Err(Error::refused("unknown_step", "/step", detail));
-        }
-    };
+    let step = question.step;
+    let step = step.map(|number| step_index(definition, number, "/step"));
+    let step = step.transpose()?;
     match (question.show, step) {
         (Show::Reached | Show::Bypassed, None) => {
             let detail = "say which step they reached or got past";

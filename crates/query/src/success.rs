@@ -111,20 +111,18 @@ impl Linking {
             limit: asked.limit.unwrap_or(DEFAULT_SEGMENTS),
             attribution: asked.attribution.clone(),
         });
+        let definition = Box::new(self.definition.clone());
         FunnelQuestion {
-            funnel: FunnelRef::Definition(Box::new(self.definition.clone())),
-            range: self.range.clone(),
             filters: asked.filters.clone(),
             breakdown,
             interval: asked.interval,
-            compare: None,
-            bins: None,
             include: asked
                 .controllable
                 .then_some(Include::Reasons)
                 .into_iter()
                 .collect(),
             as_of: asked.as_of.clone(),
+            ..FunnelQuestion::of(FunnelRef::Definition(definition), self.range.clone())
         }
     }
 

@@ -94,21 +94,12 @@ impl Status {
             DateTime::<Utc>::from_timestamp_micros(clock::now_us())?.with_timezone(&self.zone);
         let today = now.date_naive();
         let from = today.checked_sub_days(Days::new(1))?.to_string();
-        let question = FunnelQuestion {
-            funnel: FunnelRef::Id("linking".into()),
-            range: Range {
-                from,
-                to: today.to_string(),
-                timezone: self.zone.to_string(),
-            },
-            filters: Vec::new(),
-            breakdown: None,
-            interval: None,
-            compare: None,
-            include: Vec::new(),
-            bins: None,
-            as_of: None,
+        let yesterday = Range {
+            from,
+            to: today.to_string(),
+            timezone: self.zone.to_string(),
         };
+        let question = FunnelQuestion::of(FunnelRef::Id("linking".into()), yesterday);
         let answer = self.engine.funnel(DEFAULT_TENANT, question).await.ok()?;
         // Not every window of yesterday is over: the estimate at their end uses all that was seen so far.
         answer.total.rate_expected.value.or(answer.total.rate.value)

@@ -250,6 +250,15 @@ async fn streams_whose_events_name_all_ids_give_exactly_the_true_counts() {
     equals_truth(3, Ids::Full, 600).await;
 }
 
+async fn effort_of(events: &[Event<'_>]) -> crate::EffortAnswer {
+    let mut world = World::new().await;
+    world.watermark(90 * DAY);
+    world.publish(0, events);
+    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
+    let question = serde_json::from_value(question).unwrap();
+    world.engine.effort("default", question).await.unwrap()
+}
+
 /// Subjects by count, linked or not.
 fn by_count(measure: &crate::CountMeasure) -> BTreeMap<u64, u64> {
     let bars = measure.by_count.iter();
@@ -260,12 +269,7 @@ fn by_count(measure: &crate::CountMeasure) -> BTreeMap<u64, u64> {
 #[tokio::test]
 async fn the_effort_told_of_a_generated_stream_is_the_true_one() {
     let (deliveries, truth) = generate(5, Ids::Full, 900);
-    let mut world = World::new().await;
-    world.watermark(90 * DAY);
-    world.publish(0, &events(&deliveries));
-    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
-    let question = serde_json::from_value(question).unwrap();
-    let told = world.engine.effort("default", question).await.unwrap();
+    let told = effort_of(&events(&deliveries)).await;
     let truth = &truth.effort;
     let journeys = &told.journeys.total;
     assert_eq!(by_count(&journeys.back_steps), truth.back_steps);
@@ -280,12 +284,7 @@ async fn the_clicks_that_clients_counted_are_the_true_ones() {
     let says = |event: &&Event<'_>| event.get(Field::CountersClicks).is_some();
     let counted: HashSet<Option<String>> = events.iter().filter(says).map(journey).collect();
     events.retain(|event| counted.contains(&journey(event)));
-    let mut world = World::new().await;
-    world.watermark(90 * DAY);
-    world.publish(0, &events);
-    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
-    let question = serde_json::from_value(question).unwrap();
-    let told = world.engine.effort("default", question).await.unwrap();
+    let told = effort_of(&events).await;
     let clicks = &told.journeys.total.clicks;
     let linked = clicks.by_count.iter().filter(|bar| bar.linked > 0);
     let linked: BTreeMap<u64, u64> = linked.map(|bar| (bar.count, bar.linked)).collect();
@@ -304,12 +303,7 @@ async fn the_active_time_that_clients_counted_is_the_true_one() {
     let journey = |event: &Event<'_>| event.text(Field::JourneyId).map(str::to_owned);
     let counted: HashSet<Option<String>> = events.iter().filter(said).map(journey).collect();
     events.retain(|event| counted.contains(&journey(event)));
-    let mut world = World::new().await;
-    world.watermark(90 * DAY);
-    world.publish(0, &events);
-    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
-    let question = serde_json::from_value(question).unwrap();
-    let told = world.engine.effort("default", question).await.unwrap();
+    let told = effort_of(&events).await;
     let (active, truth) = (&told.journeys.total.active, &truth.effort);
     for (promised, measure) in [
         ("true", &active.announced),
@@ -358,12 +352,7 @@ async fn the_actions_before_the_first_prompt_are_the_true_ones() {
     let mut events = events(&deliveries);
     // The truth looks at the first prompt also where a link came before it.
     events.retain(|event| event.name() != "connection.linked");
-    let mut world = World::new().await;
-    world.watermark(90 * DAY);
-    world.publish(0, &events);
-    let question = json!({"range": {"from": "2026-09-25", "to": "2026-12-01"}});
-    let question = serde_json::from_value(question).unwrap();
-    let told = world.engine.effort("default", question).await.unwrap();
+    let told = effort_of(&events).await;
     let companies = |truth: &BTreeMap<u64, Prompted>| -> BTreeMap<u64, u64> {
         truth.iter().map(|(n, p)| (*n, p.companies)).collect()
     };
