@@ -196,7 +196,8 @@ async fn streams_whose_events_name_few_ids_give_exactly_the_true_counts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_cut_off_while_events_are_on_their_way_gives_exactly_the_true_counts() {
-    for seed in [8, 9] {
+    // At 36, 68 and 94 a sync used to arrive whose link did not: nobody could say whose it was.
+    for seed in [8, 9, 36, 68, 94] {
         let config = config(seed, Ids::Full, 900);
         let end_us = config.start_us + 5 * DAY;
         let mut generator = Generator::new(GenerateConfig {
@@ -212,11 +213,19 @@ async fn a_stream_cut_off_while_events_are_on_their_way_gives_exactly_the_true_c
         world.watermark(end_us - T0);
         world.publish(0, &events(&deliveries));
         let funnels = [
-            ("linking", &truth.linking),
-            ("invitation", &truth.funnels["invitation"]),
+            (
+                "linking",
+                &truth.linking,
+                &["category", "integration", "medium"][..],
+            ),
+            (
+                "invitation",
+                &truth.funnels["invitation"],
+                &["integration", "medium"],
+            ),
         ];
-        for (funnel, truth) in funnels {
-            for by in ["integration", "medium"] {
+        for (funnel, truth, dimensions) in funnels {
+            for by in dimensions.iter().copied() {
                 let fields = question(asked(funnel, Some(by)));
                 let answer = world.engine.funnel("default", fields).await.unwrap();
                 check(

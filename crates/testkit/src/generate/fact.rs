@@ -194,8 +194,9 @@ pub(crate) struct Pen<'a> {
     pub(crate) part: u8,
     pub(crate) facts: &'a mut Vec<Fact>,
     ordinal: u16,
-    /// When the last choice of an integration arrives, µs.
+    /// When the last choice of an integration arrives, and the last link, µs.
     choice_us: i64,
+    link_us: i64,
 }
 
 impl<'a> Pen<'a> {
@@ -219,6 +220,7 @@ impl<'a> Pen<'a> {
             facts,
             ordinal: 0,
             choice_us: i64::MIN,
+            link_us: i64::MIN,
         }
     }
 
@@ -285,20 +287,28 @@ impl<'a> Pen<'a> {
         more(&mut fact);
         self.ordinal = self.ordinal.saturating_add(1);
         let cut_us = self.world.config.end_us.unwrap_or(i64::MAX);
-        if what == What::ProviderSelected {
-            self.choice_us = fact.deliver_us;
-        } else if fact.integration.is_some() && what.linking_step().is_none() {
-            // So that a cut never leaves an integration named by an exit alone: whether it was chosen then were unclear.
-            let first_us = if cut_us == i64::MAX {
-                i64::MIN
-            } else {
-                self.choice_us
-            };
-            fact.deliver_us = fact.deliver_us.max(first_us);
+        match what {
+            What::ProviderSelected => self.choice_us = fact.deliver_us,
+            What::ConnectionLinked => self.link_us = fact.deliver_us,
+            _ if cut_us < i64::MAX => fact.deliver_us = fact.deliver_us.max(self.first_us(&fact)),
+            _ => {}
         }
         if fact.deliver_us <= cut_us && !hidden(&fact) {
             self.facts.push(fact);
         }
+    }
+
+    /// Before when a fact may not arrive, so that a cut never leaves what nobody can place: an integration named by an exit
+    /// alone (whether it was chosen then were unclear), a connection without the link that says whose it is.
+    fn first_us(&self, fact: &Fact) -> i64 {
+        let mut first_us = i64::MIN;
+        if fact.integration.is_some() && fact.what.linking_step().is_none() {
+            first_us = self.choice_us;
+        }
+        if fact.ids & (ids::CONNECTION | ids::JOURNEY) == ids::CONNECTION {
+            first_us = first_us.max(self.link_us);
+        }
+        first_us
     }
 
     fn by_clock_of(&self, sender: Sender, happened_us: i64) -> i64 {
