@@ -13,6 +13,8 @@ use crate::condition::Predicate;
 use crate::fields::IdKind;
 use crate::window::Length;
 
+pub(crate) use check::check_event;
+
 /// Most steps of a funnel.
 pub const MAX_STEPS: usize = 64;
 /// Most outcomes of a funnel.

@@ -8,6 +8,7 @@ mod builtin;
 mod compare;
 mod condition;
 mod event;
+mod experiment;
 mod fields;
 mod funnel;
 mod identity;
@@ -31,6 +32,12 @@ pub use condition::{
     check_conditions, check_predicates, limit,
 };
 pub use event::{Event, Experiment, Value, instant_text};
+pub use experiment::{
+    Better, CheckedExperiment, ExperimentContent, ExperimentDefinition, FamilyCorrection,
+    GuardrailDefinition, LookMethod, MAX_EXPERIMENT_SEGMENTS, MAX_GUARDRAILS, MAX_LOOKS,
+    MAX_PRIMARY, MAX_VARIANTS, Measure, MetricDefinition, RatioDefinition, TwoVariants,
+    ValueDefinition, VariantDefinition, WEIGHTS_WITHIN, check_experiment_funnel,
+};
 pub use fields::{Field, FieldKind, IdKind, Moment, nearest};
 pub use funnel::{
     Alternative, Entries, ExclusionDefinition, FunnelDefinition, MAX_ALTERNATIVES, MAX_EXCLUSIONS,
@@ -53,7 +60,7 @@ pub use redact::{MAX_REDACTED_CHARS, is_sensitive, looks_sensitive, redact};
 pub use saved::{
     FUNNEL_ID_RULE, FunnelContent, FunnelId, MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_ID, MAX_FUNNEL_NAME,
 };
-pub use schema::{event_schema, funnel_schema};
+pub use schema::{event_schema, experiment_schema, funnel_schema};
 pub use strict::{NOT_JSON, data_mistake, pointer_of, pointer_segment, read_strictly};
 pub use vocab::EventName;
 pub use window::{Length, MAX_LENGTH_US};

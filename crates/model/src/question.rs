@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, LocalResult, NaiveDate, TimeZone};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -74,7 +75,7 @@ impl FunnelQuestion {
 }
 
 /// A definition or the id of one.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
 #[serde(untagged)]
 pub enum FunnelRef {
     /// The id of a built-in funnel, such as `linking`, or of a saved one.
@@ -306,7 +307,7 @@ impl Range {
 
 /// A date (its midnight in `timezone`, or the first instant of the day where there is none) or an
 /// RFC 3339 instant, in µs since the epoch.
-fn moment_us(text: &str, timezone: Tz, at: &str) -> Result<i64, Mistake> {
+pub(crate) fn moment_us(text: &str, timezone: Tz, at: &str) -> Result<i64, Mistake> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(instant.timestamp_micros());
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::experiment::ExperimentContent;
 use crate::fields::{Field, FieldKind};
 use crate::funnel::FunnelDefinition;
 use crate::json::{MAX_ATTRS, MAX_EXPERIMENTS};
@@ -89,6 +90,11 @@ pub fn funnel_schema() -> Json {
     schemars::schema_for!(FunnelDefinition).to_value()
 }
 
+/// JSON Schema (2020-12) of what is saved as an experiment.
+pub fn experiment_schema() -> Json {
+    schemars::schema_for!(ExperimentContent).to_value()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +121,10 @@ mod tests {
     #[test]
     fn the_schema_of_funnels_is_the_one_published() {
         check("funnel.schema.json", &funnel_schema());
+    }
+
+    #[test]
+    fn the_schema_of_experiments_is_the_one_published() {
+        check("experiment.schema.json", &experiment_schema());
     }
 }

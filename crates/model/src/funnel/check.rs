@@ -260,7 +260,8 @@ fn check_taken(
     check_predicates(conditions, &format!("{at}/where"))
 }
 
-fn check_event(name: &str, at: &str) -> Result<(), Mistake> {
+/// Checks that an event may be called so. `at`: its JSON pointer.
+pub(crate) fn check_event(name: &str, at: &str) -> Result<(), Mistake> {
     if EventName::parse(name).is_some() || name.starts_with("custom.") {
         return Ok(());
     }
