@@ -14,7 +14,7 @@ use arrow::datatypes::{
     DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::error::{DataFusionError, Result};
-use linkfunnel_model::{Field, FieldRef};
+use linkfunnel_model::{EventName, Field, FieldRef};
 
 /// Where a value of an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,6 +27,11 @@ pub(crate) enum Source {
     Experiment(String),
     /// Every experiment with its variant, as one text: see [`experiments_of`].
     Experiments,
+    /// The variant of an experiment, of an event that says its unit is exposed to it (`exposed`, or the event
+    /// `experiment.exposed`).
+    Exposed(String),
+    /// The variant of an experiment, of an event that tells it and says no more than that the unit is assigned to it.
+    Assigned(String),
 }
 
 impl From<FieldRef> for Source {
@@ -46,6 +51,7 @@ impl Source {
             Source::Field(field) => vec![field.column()],
             Source::Attr(_) => vec!["attrs", "attrs_num"],
             Source::Experiment(_) | Source::Experiments => vec![EXPERIMENTS],
+            Source::Exposed(_) | Source::Assigned(_) => vec![EXPERIMENTS, Field::Event.column()],
         }
     }
 }
@@ -87,6 +93,12 @@ pub(crate) fn test(
             let holds =
                 |text: Option<String>| holds(text.as_deref().map_or(Cell::None, Cell::Text));
             Ok((0..rows).map(all).map(holds).collect())
+        }
+        Source::Exposed(id) | Source::Assigned(id) => {
+            let told = Told::new(batch, id, matches!(source, Source::Exposed(_)))?;
+            Ok((0..rows)
+                .map(|row| holds(told.variant(row).map_or(Cell::None, Cell::Text)))
+                .collect())
         }
     }
 }
@@ -211,6 +223,20 @@ pub(crate) fn codes(
                 .map(|row| experiments.all(row))
                 .map(code)
                 .collect())
+        }
+        Source::Exposed(id) | Source::Assigned(id) => {
+            let told = Told::new(batch, id, matches!(source, Source::Exposed(_)))?;
+            let mut last: Option<(&str, u32)> = None;
+            let code = |row| {
+                let Some(variant) = told.variant(row) else {
+                    return ABSENT;
+                };
+                match last {
+                    Some((text, code)) if text == variant => code,
+                    _ => last.insert((variant, interner.code(variant))).1,
+                }
+            };
+            Ok((0..rows).map(code).collect())
         }
     }
 }
@@ -390,16 +416,21 @@ impl<'a> Experiments<'a> {
         })
     }
 
-    /// The variant of the first mention of the experiment.
-    fn variant(&self, row: usize, id: &str) -> Cell<'a> {
+    /// Where the first mention of the experiment is, if it names a variant.
+    fn mention(&self, row: usize, id: &str) -> Option<usize> {
         if self.lists.is_null(row) {
-            return Cell::None;
+            return None;
         }
         let offsets = self.lists.value_offsets();
         let place = |at: i32| usize::try_from(at).unwrap_or(0);
         (place(offsets[row])..place(offsets[row + 1]))
             .find(|item| self.ids.is_valid(*item) && self.ids.value(*item) == id)
             .filter(|item| self.variants.is_valid(*item))
+    }
+
+    /// The variant of the first mention of the experiment.
+    fn variant(&self, row: usize, id: &str) -> Cell<'a> {
+        self.mention(row, id)
             .map_or(Cell::None, |item| Cell::Text(self.variants.value(item)))
     }
 
@@ -424,6 +455,44 @@ impl<'a> Experiments<'a> {
             .filter_map(|(id, v)| Some((id, v?)))
             .collect();
         (!told.is_empty()).then(|| serde_json::to_string(&told).expect("texts are JSON"))
+    }
+}
+
+/// What events tell of one experiment: exposures, or assignments.
+struct Told<'a> {
+    experiments: Experiments<'a>,
+    exposed: &'a BooleanArray,
+    /// Whether the event is `experiment.exposed`, by row.
+    exposes: Vec<bool>,
+    id: &'a str,
+    exposures: bool,
+}
+
+impl<'a> Told<'a> {
+    fn new(batch: &'a RecordBatch, id: &'a str, exposures: bool) -> Result<Self> {
+        let experiments = Experiments::new(batch)?;
+        let items = experiments.lists.values();
+        let exposed = items
+            .as_struct_opt()
+            .and_then(|items| items.column_by_name("exposed")?.as_boolean_opt())
+            .ok_or_else(|| unexpected("list of experiments", items.data_type()))?;
+        let name = EventName::ExperimentExposed.as_str();
+        let event = Source::Field(Field::Event);
+        Ok(Told {
+            exposed,
+            exposes: test(batch, &event, |cell| cell == Cell::Text(name))?,
+            experiments,
+            id,
+            exposures,
+        })
+    }
+
+    /// The variant, if the event tells what is asked for.
+    fn variant(&self, row: usize) -> Option<&'a str> {
+        let item = self.experiments.mention(row, self.id)?;
+        let says_so = self.exposed.is_valid(item) && self.exposed.value(item);
+        let is_exposure = says_so || self.exposes[row];
+        (is_exposure == self.exposures).then(|| self.experiments.variants.value(item))
     }
 }
 

@@ -83,7 +83,11 @@ impl Check {
                 _ => Cell::Text(text),
             },
             Source::Attr(_) if !self.numbers.is_empty() => number(),
-            Source::Attr(_) | Source::Experiment(_) | Source::Experiments => Cell::Text(text),
+            Source::Attr(_)
+            | Source::Experiment(_)
+            | Source::Experiments
+            | Source::Exposed(_)
+            | Source::Assigned(_) => Cell::Text(text),
         })
     }
 

@@ -19,6 +19,7 @@ use linkfunnel_store::{DefinitionName, Error as StoreError, ReadView, SnapshotTo
 use crate::answer::{Meta, Warning};
 use crate::drivers::DriverLimit;
 use crate::error::{Error, Result};
+use crate::experiment::ValueLimit;
 use crate::operator::{ChoiceLimit, SegmentLimit};
 use crate::paths::PathLimit;
 use crate::trend;
@@ -273,6 +274,9 @@ impl Run {
                 "/dimensions",
                 format!("{inner}; name fewer dimensions, or filter"),
             ),
+            DataFusionError::External(inner) if inner.is::<ValueLimit>() => {
+                Error::refused("values_too_large", "/definition/primary", inner.to_string())
+            }
             DataFusionError::External(inner) if inner.is::<TooManyHoldings>() => Error::refused(
                 "too_many_values_held",
                 "/funnel/hold_constant",

@@ -77,6 +77,26 @@ pub enum Error {
     Internal(String),
 }
 
+impl Error {
+    /// The same of something that stands elsewhere in the question.
+    pub(crate) fn at(self, at: &str) -> Error {
+        match self {
+            Error::Invalid {
+                status,
+                code,
+                detail,
+                ..
+            } => Error::Invalid {
+                status,
+                code,
+                pointer: at.to_owned(),
+                detail,
+            },
+            other => other,
+        }
+    }
+}
+
 impl From<linkfunnel_store::Error> for Error {
     fn from(error: linkfunnel_store::Error) -> Error {
         match error {

@@ -50,6 +50,21 @@ pub(crate) struct Hit {
     pub(crate) is_counted: bool,
 }
 
+impl Hit {
+    /// The event as the matcher reads it.
+    pub(crate) fn row(&self) -> Row {
+        Row {
+            at_us: self.at_us,
+            steps: self.steps,
+            outcomes: self.outcomes,
+            exclusions: self.exclusions,
+            value: NO_VALUE,
+            in_scope: self.in_scope,
+            is_reason: self.is_reason,
+        }
+    }
+}
+
 /// Codes of a segment as the words shown.
 pub(crate) struct Labels<'a> {
     pub(crate) plan: &'a Plan,
@@ -210,15 +225,7 @@ impl Judge {
         );
         rows.clear();
         held.clear();
-        rows.extend(subject.hits.iter().map(|hit| Row {
-            at_us: hit.at_us,
-            steps: hit.steps,
-            outcomes: hit.outcomes,
-            exclusions: hit.exclusions,
-            value: NO_VALUE,
-            in_scope: hit.in_scope,
-            is_reason: hit.is_reason,
-        }));
+        rows.extend(subject.hits.iter().map(Hit::row));
         for hit in 0..subject.hits.len() {
             held.extend(plan.held.iter().map(|source| subject.value(hit, *source)));
         }

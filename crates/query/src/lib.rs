@@ -17,6 +17,7 @@ mod drivers;
 mod effort;
 mod engine;
 mod error;
+mod experiment;
 mod funnel;
 mod funnel_table;
 mod gather;
@@ -76,6 +77,12 @@ pub use effort::{
 };
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
+pub use experiment::{
+    AnytimeTold, ArmTold, Between, ComparisonTold, CurvePoint, DayTold, ExperimentAnswer,
+    ExperimentQuestion, GuardrailTold, GuardrailVerdict, Health, HeterogeneityTold, LookTold,
+    MethodTold, MetricTold, SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold,
+    StratifiedTold, TimeArm, TimeComparison, TimeTold, VariantTold, VerdictTold,
+};
 pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};
 pub use journey_answer::{

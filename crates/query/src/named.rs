@@ -73,6 +73,22 @@ impl Engine {
         newest(id, &saved)
     }
 
+    /// What a funnel's id means now. `at`: JSON pointer of the id.
+    ///
+    /// # Errors
+    /// As [`Engine::ask`].
+    pub(crate) async fn newest_funnel(
+        &self,
+        tenant: &str,
+        id: &str,
+        at: &str,
+    ) -> Result<FunnelDefinition> {
+        let saved = self.store().saved_funnels(tenant).await?;
+        newest(id, &saved)
+            .map(|(definition, _)| definition)
+            .map_err(|error| error.at(at))
+    }
+
     async fn saved_version(
         &self,
         tenant: &str,

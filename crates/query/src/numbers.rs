@@ -7,6 +7,7 @@ use datafusion::error::DataFusionError;
 use linkfunnel_funnel::{Entry, Rules, State, Tally};
 
 use crate::effort::{Effort, Facts};
+use crate::experiment::ExperimentTally;
 use crate::gather::Gathered;
 use crate::list::Listing;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
@@ -70,6 +71,8 @@ pub(crate) struct Outcome {
     /// The subject that is shown, under each of its roots.
     pub(crate) gathered: Vec<Gathered>,
     pub(crate) found: Found,
+    /// Set when an experiment's units were measured.
+    pub(crate) experiment: Option<ExperimentTally<Arc<str>>>,
     /// The roots of which nothing was counted, because journeys have to be found for them.
     pub(crate) unresolved: Vec<i64>,
 }
@@ -175,6 +178,7 @@ impl Outcome {
             listing: Listing::default(),
             gathered: Vec::new(),
             found: Found::default(),
+            experiment: None,
             unresolved: Vec::new(),
         }
     }
@@ -208,6 +212,11 @@ impl Outcome {
         self.gathered.extend(other.gathered);
         self.unresolved.extend(other.unresolved);
         self.found.merge(other.found)?;
+        match (&mut self.experiment, other.experiment) {
+            (Some(mine), Some(more)) => mine.merge(more)?,
+            (mine @ None, more) => *mine = more,
+            (Some(_), None) => {}
+        }
         if self.groups.len() > MAX_SEGMENTS {
             Err(DataFusionError::External(Box::new(SegmentLimit)))
         } else {

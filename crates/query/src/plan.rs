@@ -14,6 +14,7 @@ use crate::columns::Source;
 use crate::condition::{Check, Matching, compile};
 use crate::engine::Pseudonym;
 use crate::error::{Error, Result};
+use crate::experiment::ExperimentPlan;
 use crate::gather::{SHOWN, Wanted};
 use crate::list::ListPlan;
 use crate::observe::Bypass;
@@ -95,6 +96,8 @@ pub(crate) struct Plan {
     pub(crate) wanted: Option<Wanted>,
     /// Set when more is looked at in every entry than how far it got.
     pub(crate) study: Option<Study>,
+    /// Set when the units of an experiment are measured instead of counting subjects.
+    pub(crate) experiment: Option<ExperimentPlan>,
 }
 
 impl Plan {
@@ -173,6 +176,7 @@ impl Plan {
             list: None,
             wanted: None,
             study: None,
+            experiment: None,
         })
     }
 
@@ -230,6 +234,12 @@ impl Plan {
     /// The id that tells subjects apart.
     pub(crate) fn id_kind(&self) -> IdKind {
         self.subject.id_kind()
+    }
+
+    /// Whether exposure to an experiment starts the clock, and is step 0.
+    pub(crate) fn from_exposure(&self) -> bool {
+        let experiment = self.experiment.as_ref();
+        experiment.is_some_and(ExperimentPlan::from_exposure)
     }
 
     /// Whether the window of everybody who can enter in this interval is over.

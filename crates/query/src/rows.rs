@@ -92,7 +92,11 @@ impl<'b> Rows<'b> {
         batch: &'b RecordBatch,
         interner: &mut Interner,
     ) -> Result<Rows<'b>> {
-        let masks: Masks = plan.matching.masks(batch)?;
+        let mut masks: Masks = plan.matching.masks(batch)?;
+        if plan.from_exposure() {
+            // no event takes the step that exposure is
+            masks.steps.iter_mut().for_each(|steps| *steps &= !1);
+        }
         let mut population = Vec::new();
         if plan.population.live {
             population.push(population_test(batch, Field::Environment, "live")?);

@@ -11,6 +11,7 @@ use datafusion::error::{DataFusionError, Result};
 use linkfunnel_model::Subject as SubjectKind;
 
 use crate::columns::Interner;
+use crate::experiment::Experimenter;
 use crate::judge::{Hit, Judge, Labels, Subject};
 use crate::list::Listed;
 use crate::loose::{Loose, may_matter};
@@ -47,6 +48,7 @@ pub(crate) struct Shard {
     roots_seen: usize,
     counted: Counts,
     judge: Judge,
+    experimenter: Experimenter,
     counts: Counts,
     /// The subjects counted that a company's root holds, with every root that they stand under.
     of_companies: Vec<i64>,
@@ -65,6 +67,7 @@ impl Shard {
     pub(crate) fn new(plan: Arc<Plan>, membership: Membership) -> Shard {
         Shard {
             judge: Judge::new(&plan),
+            experimenter: Experimenter::default(),
             plan,
             membership,
             interner: Interner::default(),
@@ -142,6 +145,10 @@ impl Shard {
         let (total, listing) = (self.judge.total, self.judge.listing);
         let gathered = self.judge.gathered;
         let found = self.judge.findings.in_words(&labels)?;
+        let experiment = match self.plan.experiment {
+            Some(_) => Some(self.experimenter.tally.in_words(&labels)?),
+            None => None,
+        };
         self.counts.without_entry = self.judge.without_entry;
         Ok(Outcome {
             total,
@@ -151,6 +158,7 @@ impl Shard {
             listing,
             gathered,
             found,
+            experiment,
             unresolved: self.unresolved,
         })
     }
@@ -166,6 +174,7 @@ impl Shard {
             + self.numbers.capacity() * size_of::<Option<i64>>()
             + self.interner.bytes()
             + self.judge.bytes()
+            + self.experimenter.tally.bytes()
             + listed
     }
 
@@ -173,21 +182,27 @@ impl Shard {
     fn take(&mut self, plan: &Plan, rows: &Rows<'_>, row: usize) -> Result<Option<u32>> {
         let at_us = rows.times[row];
         let (steps, outcomes) = (rows.steps[row], rows.outcomes[row]);
-        let matches = steps != 0 || outcomes != 0;
+        let mut matches = steps != 0 || outcomes != 0;
         if at_us < plan.span.from_us || at_us > plan.last_us() {
             return Ok(None);
         }
         // A subject that is shown is shown whole.
         let is_shown = plan.wanted.is_some();
-        if !is_shown && !rows.is_useful(row) {
+        let is_counted = rows.is_in_population(row);
+        let is_sighting = match &plan.experiment {
+            Some(experiment) if is_counted => self.experimenter.sight(experiment, rows, row),
+            _ => false,
+        };
+        if !is_shown && !is_sighting && !rows.is_useful(row) {
             return Ok(None);
         }
-        let is_counted = rows.is_in_population(row);
         // What is not counted belongs to the subject that it names, and finds no other.
         if !(is_counted || is_shown && rows.subject(row).is_some()) {
             self.counts.filtered_by_default += u64::from(matches);
             return Ok(None);
         }
+        // After an exposure anything of use may matter, and where that is, is not known yet.
+        matches |= plan.from_exposure();
         let values = index(self.values.len())?;
         let subject = match (&self.membership, rows.subject(row)) {
             (_, Some(subject)) if !is_counted => subject,
@@ -268,6 +283,7 @@ impl Shard {
                 && may_matter(&self.plan, &self.hits, &self.loose, &self.values);
         if is_put_off {
             self.put_off(root)?;
+            self.experimenter.forget();
         } else {
             self.judge_root(root)?;
         }
@@ -307,6 +323,18 @@ impl Shard {
             plan: &self.plan,
             interner: &self.interner,
         };
+        if let Some(experiment) = &self.plan.experiment {
+            let whole = Subject {
+                root: root.key,
+                hits: &self.hits,
+                values: &self.values,
+                numbers: &self.numbers,
+                ids: &self.ids,
+            };
+            return self
+                .experimenter
+                .judge(&self.plan, experiment, &whole, &labels);
+        }
         let may_be_split = root.is_company && self.plan.subject != SubjectKind::Company;
         for hits in self.hits.chunk_by(|a, b| a.subject == b.subject) {
             let subject = Subject {

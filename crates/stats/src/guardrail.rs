@@ -4,7 +4,8 @@
 //! side. It passes where p < α, which is where the (1 − 2α) interval lies wholly on the good side of the margin; it fails
 //! where that interval lies wholly on the bad side; else it is undecided, which is not "no harm".
 
-use crate::{Counts, Error, Level, Null, normal, score};
+use crate::mean::fieller;
+use crate::{ArmMean, Counts, Effect, Error, Level, Null, normal, score};
 
 /// Which way harm lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +132,52 @@ pub fn guardrail(
                 low,
                 high,
             )
+        }
+    };
+    let z = sign * z;
+    let p = normal::upper_tail(z);
+    Ok(Guardrail {
+        z,
+        p,
+        low,
+        high,
+        verdict: Verdict::of(p, normal::upper_tail(-z), level.alpha()),
+    })
+}
+
+/// The same of means or ratios (see [`ArmMean`]): z = (m1 − m0 + margin)/sqrt(v1 + v0), of a relative margin m1 − (1 − margin)·m0
+/// over sqrt(v1 + (1 − margin)²·v0); the interval of a relative margin is Fieller's, without ends where it has none.
+///
+/// # Errors
+/// [`Null::NoVariance`] where neither arm varies.
+pub fn guardrail_of_means(
+    treatment: ArmMean,
+    control: ArmMean,
+    margin: Margin,
+    harm: Harm,
+    level: Level,
+) -> Result<Guardrail, Null> {
+    let sign = match harm {
+        Harm::Fall => 1.0,
+        Harm::Rise => -1.0,
+    };
+    let (one, zero) = (treatment, control);
+    let (z, low, high) = match margin.0 {
+        Kind::Difference(margin) => {
+            let effect = Effect::of_means(one, zero)?;
+            let interval = effect.interval(level.one_sided());
+            let z = (effect.value() + sign * margin) / effect.error();
+            (z, interval.low, Some(interval.high))
+        }
+        Kind::Relative(margin) => {
+            let share = 1.0 - sign * margin;
+            let error = (one.variance + share * share * zero.variance).sqrt();
+            if !(error > 0.0 && error.is_finite()) {
+                return Err(Null::NoVariance);
+            }
+            let ratio = fieller(one, zero, level.one_sided().z());
+            let low = ratio.low.unwrap_or(f64::MIN);
+            ((one.value - share * zero.value) / error, low, ratio.high)
         }
     };
     let z = sign * z;

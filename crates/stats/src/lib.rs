@@ -47,7 +47,6 @@ pub use comparison::{Comparison, Method, Ratio, TINY, compare};
 pub use continuous::{Looked, LookedGuardrail, Sequence, TUNED_FOR};
 pub use cost::cost_per_extra_link;
 pub use counts::Counts;
-
 pub use covariate::{Adjusted, adjust};
 pub use decompose::{Parts, Stratum, decompose};
 pub use difference::{LEAST_EXPECTED, Test, Tested, difference, fisher, score};
@@ -55,7 +54,7 @@ pub use effect::Effect;
 pub use error::Error;
 pub use false_discovery::benjamini_hochberg;
 pub use family::{Correction, holm};
-pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, is_winner};
+pub use guardrail::{Guardrail, Harm, Margin, Verdict, guardrail, guardrail_of_means, is_winner};
 pub use level::Level;
 pub use log_rank::{LogRank, Times, log_rank};
 pub use mean::{ArmMean, MeanComparison, compare_means};

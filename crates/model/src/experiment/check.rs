@@ -236,8 +236,8 @@ impl ExperimentDefinition {
     }
 
     fn check_method(&self, at: &str) -> Result<(), Mistake> {
-        if !(1e-9..=0.5).contains(&self.alpha) {
-            let detail = "alpha is the share of false alarms that is accepted, at most 0.5";
+        if !(1e-9..=0.4).contains(&self.alpha) {
+            let detail = "alpha is the share of false alarms that is accepted, at most 0.4";
             return Err(Mistake::new("out_of_range", format!("{at}/alpha"), detail));
         }
         let pointer = format!("{at}/method");

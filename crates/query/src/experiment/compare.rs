@@ -1,0 +1,360 @@
+//! From sufficient statistics to estimates, intervals and p-values. The mathematics are all of `linkfunnel_stats`.
+
+use linkfunnel_stats::{
+    Adjusted, ArmMean, Comparison, Correction, Counts, Effect, Estimate, Level, MeanComparison,
+    Null, Pairs, Prior, Ratio, Sequence, Times, adjust, believe, compare, compare_means,
+    cost_per_extra_link, log_rank, restricted_mean_difference, wilson,
+};
+
+use super::answer::{AnytimeTold, ArmTold, Between, ComparisonTold};
+use super::plan::Measured;
+use super::tally::Stat;
+use crate::experiment::curve::Curve;
+
+/// How the numbers of a metric are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) measured: Measured,
+    /// By what sums of values are divided.
+    pub(crate) scale: f64,
+    /// Until when restricted means go, µs.
+    pub(crate) until_us: u64,
+    pub(crate) level: Level,
+    pub(crate) sequence: Sequence,
+}
+
+/// The estimate of one variant.
+#[derive(Debug, Clone)]
+pub(crate) enum Arm {
+    Rate(Counts),
+    /// A mean or ratio, over so many units or subjects.
+    Mean {
+        of: u64,
+        mean: Result<ArmMean, Null>,
+    },
+    Cost {
+        pairs: Pairs,
+    },
+    Time(Box<Curve>),
+}
+
+impl Reading {
+    /// The arms of all variants; a covariate is taken out over all of them.
+    pub(crate) fn arms(&self, stats: &[Option<&Stat>]) -> (Vec<Arm>, Option<Adjusted>) {
+        let adjusted = match self.measured {
+            Measured::Mean(_) => self.adjusted(stats),
+            _ => None,
+        };
+        let arms = stats.iter().enumerate().map(|(variant, stat)| match stat {
+            Some(stat) => self.arm(stat, adjusted.as_ref().map(|a| a.arms[variant])),
+            None => self.nobody(),
+        });
+        (arms.collect(), adjusted)
+    }
+
+    fn adjusted(&self, stats: &[Option<&Stat>]) -> Option<Adjusted> {
+        let pairs: Vec<Pairs> = stats
+            .iter()
+            .map(|stat| match stat {
+                Some(Stat::Pairs(pairs)) => *pairs,
+                _ => Pairs::default(),
+            })
+            .collect();
+        adjust(&pairs).ok()
+    }
+
+    fn arm(&self, stat: &Stat, adjusted: Option<Result<ArmMean, Null>>) -> Arm {
+        match stat {
+            Stat::Rate { reached, units } => {
+                Counts::new(*reached, *units).map_or(self.nobody(), Arm::Rate)
+            }
+            Stat::Times(times) => Arm::Time(Box::new(Curve::new(times))),
+            Stat::Pairs(pairs) => match self.measured {
+                Measured::Cost(_) => Arm::Cost { pairs: *pairs },
+                Measured::Mean(_) => Arm::Mean {
+                    of: pairs.y().units(),
+                    mean: adjusted.unwrap_or_else(|| ArmMean::of(pairs.y())),
+                },
+                _ => Arm::Mean {
+                    of: u64::try_from(pairs.x().sum()).unwrap_or(0),
+                    mean: ArmMean::ratio(*pairs),
+                },
+            },
+        }
+    }
+
+    fn nobody(&self) -> Arm {
+        match self.measured {
+            Measured::Step(_) => Arm::Rate(Counts::default()),
+            Measured::Time(_) => Arm::Time(Box::default()),
+            Measured::Cost(_) => Arm::Cost {
+                pairs: Pairs::default(),
+            },
+            Measured::Subjects(_) | Measured::Mean(_) | Measured::Ratio(..) => Arm::Mean {
+                of: 0,
+                mean: Err(Null::NoUnits),
+            },
+        }
+    }
+
+    /// The number of one arm with its interval.
+    pub(crate) fn told(&self, variant: &str, arm: &Arm) -> ArmTold {
+        let mut told = ArmTold {
+            variant: variant.to_owned(),
+            of: 0,
+            reached: None,
+            value: None,
+            low: None,
+            high: None,
+            code: None,
+        };
+        match arm {
+            Arm::Rate(counts) => {
+                told.of = counts.units();
+                told.reached = Some(counts.successes());
+                told.value = counts.rate();
+                let interval = wilson(counts.successes(), counts.units());
+                (told.low, told.high) = (interval.map(|i| i.low), interval.map(|i| i.high));
+            }
+            Arm::Mean { of, mean } => {
+                told.of = *of;
+                match mean {
+                    Ok(mean) => {
+                        let half = self.level.z() * mean.variance().sqrt();
+                        told.value = Some(mean.value() / self.scale);
+                        told.low = Some((mean.value() - half) / self.scale);
+                        told.high = Some((mean.value() + half) / self.scale);
+                    }
+                    Err(null) => told.code = Some(null.code().to_owned()),
+                }
+            }
+            Arm::Cost { pairs } => {
+                told.of = pairs.x().units();
+                told.value = pairs.x().mean().map(|paid| paid / self.scale);
+            }
+            Arm::Time(curve) => {
+                told.of = curve.subjects();
+                match curve.restricted_mean(self.until_us) {
+                    Ok(mean) => {
+                        let half = self.level.z() * mean.variance().sqrt();
+                        told.value = Some(mean.value() / 1_000.0);
+                        told.low = Some((mean.value() - half) / 1_000.0);
+                        told.high = Some((mean.value() + half) / 1_000.0);
+                    }
+                    Err(null) => told.code = Some(null.code().to_owned()),
+                }
+            }
+        }
+        if told.value.is_none() && told.code.is_none() {
+            told.code = Some(Null::NoUnits.code().to_owned());
+        }
+        told
+    }
+
+    /// A variant beside the control; p-values are not corrected yet.
+    pub(crate) fn compare(&self, variant: &str, control: &str, one: &Arm, zero: &Arm) -> Compared {
+        let found = match (one, zero) {
+            (Arm::Rate(one), Arm::Rate(zero)) => self.rates(*one, *zero),
+            (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
+                one.and_then(|one| self.means(one, (*zero)?))
+            }
+            (Arm::Cost { pairs: one }, Arm::Cost { pairs: zero }) => self.costs(*one, *zero),
+            (Arm::Time(one), Arm::Time(zero)) => self.times(one, zero),
+            _ => Err(Null::NoUnits),
+        };
+        let mut compared = found.unwrap_or_else(|null| Compared {
+            code: Some(null),
+            ..Compared::empty(self.test())
+        });
+        compared.told.variant = variant.to_owned();
+        compared.told.against = control.to_owned();
+        compared.told.code = compared.code.map(|null| null.code().to_owned());
+        if let Some(null) = compared.code {
+            let nothing = || Between {
+                code: Some(null.code().to_owned()),
+                ..Between::default()
+            };
+            compared.told.difference = nothing();
+            compared.told.lift = nothing();
+        }
+        compared
+    }
+
+    fn test(&self) -> &'static str {
+        match self.measured {
+            Measured::Step(_) => "score",
+            Measured::Subjects(_) | Measured::Ratio(..) => "delta",
+            Measured::Mean(_) => "welch",
+            Measured::Time(_) => "log_rank",
+            Measured::Cost(_) => "fieller",
+        }
+    }
+
+    fn rates(&self, one: Counts, zero: Counts) -> Result<Compared, Null> {
+        let Comparison {
+            z,
+            p,
+            difference,
+            ratio,
+            fisher,
+            tiny_n,
+            ..
+        } = compare(one, zero, self.level)?;
+        let belief = believe(one, zero, Prior::default()).ok();
+        let effect = Effect::of_rates(one, zero).ok();
+        let mut compared = self.compared(z, p, difference, ratio.lift(), effect, 1.0);
+        compared.told.fisher_p = fisher;
+        compared.told.tiny_n = tiny_n;
+        compared.told.chance_to_win = belief.map(|b| b.chance_to_win);
+        compared.told.loss_if_variant = belief.map(|b| b.loss_if_treatment);
+        compared.told.loss_if_control = belief.map(|b| b.loss_if_control);
+        Ok(compared)
+    }
+
+    fn means(&self, one: ArmMean, zero: ArmMean) -> Result<Compared, Null> {
+        let MeanComparison {
+            t,
+            p,
+            difference,
+            ratio,
+            ..
+        } = compare_means(one, zero, self.level)?;
+        let effect = Effect::of_means(one, zero).ok();
+        Ok(self.compared(t, p, difference, ratio.lift(), effect, self.scale))
+    }
+
+    fn costs(&self, one: Pairs, zero: Pairs) -> Result<Compared, Null> {
+        let cost = cost_per_extra_link(one, zero, self.level)?;
+        let mut compared = Compared::empty(self.test());
+        compared.told.difference = between(cost, self.scale);
+        compared.told.lift.code = Some(NOT_A_RATE.to_owned());
+        Ok(compared)
+    }
+
+    fn times(&self, one: &Curve, zero: &Curve) -> Result<Compared, Null> {
+        let rank = log_rank(one.times(), zero.times())?;
+        let mut compared = Compared::empty(self.test());
+        compared.z = Some(rank.z);
+        compared.told.p = Some(rank.p);
+        let means = one.restricted_mean(self.until_us).and_then(|mean| {
+            restricted_mean_difference(mean, zero.restricted_mean(self.until_us)?, self.level)
+        });
+        compared.told.difference = match means {
+            Ok((estimate, _)) => between(estimate, 1_000.0),
+            Err(null) => Between {
+                code: Some(null.code().to_owned()),
+                ..Between::default()
+            },
+        };
+        compared.told.lift.code = Some(NOT_A_RATE.to_owned());
+        Ok(compared)
+    }
+
+    fn compared(
+        &self,
+        z: f64,
+        p: f64,
+        difference: Estimate,
+        lift: Ratio,
+        effect: Option<Effect>,
+        scale: f64,
+    ) -> Compared {
+        let mut compared = Compared::empty(self.test());
+        compared.z = Some(z);
+        compared.effect = effect;
+        let told = &mut compared.told;
+        told.p = Some(p);
+        told.difference = between(difference, scale);
+        told.lift = Between {
+            value: lift.value.ok(),
+            low: lift.low,
+            high: lift.high,
+            code: lift.value.err().map(|null| null.code().to_owned()),
+        };
+        if let Some(effect) = effect {
+            let looked = self.sequence.look(effect);
+            told.anytime = AnytimeTold {
+                low: Some(looked.interval.low / scale),
+                high: Some(looked.interval.high / scale),
+                p: Some(looked.p),
+                p_corrected: None,
+            };
+        }
+        compared
+    }
+}
+
+/// Why there is no lift.
+const NOT_A_RATE: &str = "not_a_rate";
+
+fn between(estimate: Estimate, scale: f64) -> Between {
+    Between {
+        value: Some(estimate.value / scale),
+        low: Some(estimate.interval.low / scale),
+        high: Some(estimate.interval.high / scale),
+        code: None,
+    }
+}
+
+/// A comparison, and what decisions need of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Compared {
+    pub(crate) told: ComparisonTold,
+    /// Above 0 where the variant is higher (of times: faster).
+    pub(crate) z: Option<f64>,
+    pub(crate) effect: Option<Effect>,
+    code: Option<Null>,
+}
+
+impl Compared {
+    fn empty(test: &str) -> Compared {
+        Compared {
+            told: ComparisonTold {
+                variant: String::new(),
+                against: String::new(),
+                difference: Between::default(),
+                simultaneous: None,
+                lift: Between::default(),
+                test: test.to_owned(),
+                p: None,
+                p_corrected: None,
+                fisher_p: None,
+                anytime: AnytimeTold::default(),
+                chance_to_win: None,
+                loss_if_variant: None,
+                loss_if_control: None,
+                tiny_n: false,
+                code: None,
+            },
+            z: None,
+            effect: None,
+            code: None,
+        }
+    }
+}
+
+/// Corrects the p-values of a family; those that are null have no part in it.
+pub(crate) fn correct<'c>(
+    family: impl Iterator<Item = &'c mut ComparisonTold>,
+    correction: Correction,
+) {
+    let mut family: Vec<&mut ComparisonTold> = family.collect();
+    let fixed: Vec<f64> = family.iter().filter_map(|one| one.p).collect();
+    let mut fixed = correction.of(&fixed).into_iter();
+    let anytime: Vec<f64> = family.iter().filter_map(|one| one.anytime.p).collect();
+    let mut anytime = correction.of(&anytime).into_iter();
+    for one in &mut family {
+        one.p_corrected = one.p.and_then(|_| fixed.next());
+        one.anytime.p_corrected = one.anytime.p.and_then(|_| anytime.next());
+    }
+}
+
+impl Curve {
+    /// As the log-rank test reads it.
+    pub(crate) fn times(&self) -> Times<'_> {
+        Times {
+            moments: self.moments(),
+            at_risk_at_end: self.at_risk_at_end(),
+        }
+    }
+}

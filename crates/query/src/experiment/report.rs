@@ -1,0 +1,749 @@
+//! The sufficient statistics of an experiment, told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use linkfunnel_model::{
+    Better, CheckedExperiment, ExperimentDefinition, FamilyCorrection, LookMethod, Measure,
+};
+use linkfunnel_stats::{
+    ArmMean, Correction, Counts, Effect, Guardrail, Harm, Level, Margin, Null, Segment, Sequence,
+    TUNED_FOR, Verdict, guardrail, guardrail_of_means, heterogeneity, restricted_mean_difference,
+    stratified, wilson,
+};
+
+use super::ExperimentQuestion;
+use super::answer::{
+    ArmTold, Between, ComparisonTold, DayTold, ExperimentAnswer, GuardrailTold, GuardrailVerdict,
+    HeterogeneityTold, MethodTold, MetricTold, SegmentTold, SegmentsTold, StepTold, StratifiedTold,
+    TimeArm, TimeComparison, TimeTold, VariantTold,
+};
+use super::compare::{Arm, Compared, Reading, correct};
+use super::curve::Curve;
+use super::lanes::{LaneOf, Lanes, Place};
+use super::looks::Looks;
+use super::plan::{Evidence, ExperimentPlan, Measured};
+use super::tally::{Cell, ExperimentTally, Group, Stat};
+use crate::answer::{Meta, Rate};
+use crate::engine::ms;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::trend;
+
+/// What one lane found.
+pub(crate) struct Found {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) tally: ExperimentTally<Arc<str>>,
+}
+
+/// Which units: all, of a segment, or of a day.
+pub(crate) type Which = Group<Arc<str>>;
+
+/// Tells what was found.
+pub(crate) struct Report<'r> {
+    pub(crate) question: &'r ExperimentQuestion,
+    pub(crate) definition: &'r ExperimentDefinition,
+    pub(crate) checked: &'r CheckedExperiment,
+    pub(crate) lanes: &'r Lanes,
+    pub(crate) found: &'r [Found],
+    pub(crate) level: Level,
+    pub(crate) sequence: Sequence,
+    pub(crate) watermark_us: Option<i64>,
+    pub(crate) evidence: Evidence,
+    /// Index of the control among the variants.
+    pub(crate) control: usize,
+}
+
+/// A metric in some units: by variant, and by variant beside the control.
+pub(crate) struct Measurement {
+    pub(crate) arms: Vec<Arm>,
+    pub(crate) compared: Vec<Compared>,
+    explained: Option<f64>,
+}
+
+impl<'r> Report<'r> {
+    pub(crate) fn new(
+        question: &'r ExperimentQuestion,
+        checked: &'r CheckedExperiment,
+        lanes: &'r Lanes,
+        found: &'r [Found],
+        of: &LaneOf<'_>,
+    ) -> Result<Report<'r>> {
+        let definition = &question.content.definition;
+        let internal = |e: linkfunnel_stats::Error| Error::Internal(e.to_string());
+        let level = Level::new(definition.alpha).map_err(internal)?;
+        let tuned_for = match definition.method {
+            LookMethod::Continuous { tuned_for } => tuned_for.unwrap_or(TUNED_FOR),
+            LookMethod::Fixed | LookMethod::Sequential { .. } => TUNED_FOR,
+        };
+        let control = definition.control();
+        Ok(Report {
+            question,
+            definition,
+            checked,
+            lanes,
+            found,
+            level,
+            sequence: Sequence::new(level, tuned_for).map_err(internal)?,
+            watermark_us: of.run.view.watermark_us,
+            evidence: of.evidence,
+            control: definition
+                .variants
+                .iter()
+                .position(|variant| variant.name == control)
+                .unwrap_or(0),
+        })
+    }
+
+    pub(crate) fn answer(&self, meta: Meta) -> ExperimentAnswer {
+        let looks = Looks::new(self);
+        let primary = self.primary();
+        let guardrails = self.guardrails();
+        let health = self.health();
+        let verdict = self.verdict(&primary, &guardrails, &health, looks.as_ref());
+        let (by_day, by_exposure_day) = self.days();
+        ExperimentAnswer {
+            id: self.question.id.clone(),
+            name: self.question.content.name.clone(),
+            definition: serde_json::to_value(self.definition).unwrap_or_default(),
+            entry: match self.evidence {
+                Evidence::Exposed => "exposed".to_owned(),
+                Evidence::Assigned => "assigned".to_owned(),
+            },
+            method: self.method(looks),
+            reading: self.reading(),
+            verdict,
+            health,
+            variants: self.variants(),
+            primary,
+            guardrails,
+            steps: self.steps(),
+            segments: self.segments(),
+            time: self.time(),
+            by_day,
+            by_exposure_day,
+            meta,
+        }
+    }
+
+    pub(crate) fn name(&self, variant: usize) -> &str {
+        &self.definition.variants[variant].name
+    }
+
+    /// The variants beside the control.
+    pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<'r> {
+        let control = self.control;
+        (0..self.definition.variants.len()).filter(move |variant| *variant != control)
+    }
+
+    pub(crate) fn experiment(&self, lane: usize) -> &ExperimentPlan {
+        let experiment = self.found[lane].plan.experiment.as_ref();
+        experiment.expect("a lane's plan is that of an experiment")
+    }
+
+    pub(crate) fn cell(&self, lane: usize, variant: usize, which: &Which) -> Option<&Cell> {
+        self.found[lane].tally.group(variant, which)
+    }
+
+    /// How a metric of a lane is read, by its place among the lane's metrics and steps.
+    fn reading_of(&self, place: Place, level: Level) -> Reading {
+        let experiment = self.experiment(place.lane);
+        let mut measured = experiment.metrics.iter().chain(&experiment.steps);
+        let measured = *measured
+            .nth(place.metric)
+            .expect("each place was given by its lane");
+        let scale = |value: usize| f64::from(experiment.values[value].scale());
+        Reading {
+            measured,
+            scale: match measured {
+                Measured::Mean(value) | Measured::Cost(value) => scale(value),
+                Measured::Ratio(of, by) => scale(of) / scale(by),
+                Measured::Step(_) | Measured::Subjects(_) | Measured::Time(_) => 1.0,
+            },
+            until_us: self.lanes.lanes[place.lane]
+                .funnel
+                .window
+                .us()
+                .unsigned_abs(),
+            level,
+            sequence: self.sequence,
+        }
+    }
+
+    /// A metric over given statistics, one a variant.
+    pub(crate) fn measure(
+        &self,
+        place: Place,
+        stats: &[Option<&Stat>],
+        level: Level,
+    ) -> Measurement {
+        let reading = self.reading_of(place, level);
+        let (arms, adjusted) = reading.arms(stats);
+        let compare = |variant: usize| {
+            let (one, zero) = (&arms[variant], &arms[self.control]);
+            reading.compare(self.name(variant), self.name(self.control), one, zero)
+        };
+        Measurement {
+            compared: self.others().map(compare).collect(),
+            explained: adjusted.map(|adjusted| adjusted.explained),
+            arms,
+        }
+    }
+
+    /// A metric in some units.
+    pub(crate) fn measured(&self, place: Place, which: &Which) -> Measurement {
+        self.measure(place, &self.stats(place, which), self.level)
+    }
+
+    pub(crate) fn stats(&self, place: Place, which: &Which) -> Vec<Option<&Stat>> {
+        let of = |variant| {
+            let cell = self.cell(place.lane, variant, which);
+            cell.map(|cell| &cell.stats[place.metric])
+        };
+        (0..self.definition.variants.len()).map(of).collect()
+    }
+
+    fn told(&self, place: Place, arms: &[Arm]) -> Vec<ArmTold> {
+        let reading = self.reading_of(place, self.level);
+        let arms = arms.iter().enumerate();
+        arms.map(|(variant, arm)| reading.told(self.name(variant), arm))
+            .collect()
+    }
+
+    /// How many tests the family has.
+    pub(crate) fn family(&self) -> usize {
+        self.definition.primary.len() * (self.definition.variants.len() - 1)
+    }
+
+    fn correction(&self) -> Correction {
+        match self.definition.correction {
+            FamilyCorrection::Holm => Correction::Holm,
+            FamilyCorrection::None => Correction::None,
+        }
+    }
+
+    fn primary(&self) -> Vec<MetricTold> {
+        let together = self.level.shared_by(self.family() as u64);
+        let mut primary: Vec<MetricTold> = Vec::new();
+        for (i, metric) in self.definition.primary.iter().enumerate() {
+            let place = self.lanes.places[i];
+            let measurement = self.measured(place, &Group::Total);
+            let wide = self.measure(place, &self.stats(place, &Group::Total), together);
+            let comparisons = measurement.compared.into_iter().zip(wide.compared);
+            let comparisons = comparisons.map(|(one, wide)| ComparisonTold {
+                simultaneous: (self.family() > 1).then_some(wide.told.difference),
+                ..one.told
+            });
+            primary.push(MetricTold {
+                name: metric.name.clone(),
+                measures: measures(metric.measure(), self.experiment(place.lane), place).to_owned(),
+                step: self.step_name(i),
+                better: better(metric.better).to_owned(),
+                arms: self.told(place, &measurement.arms),
+                comparisons: comparisons.collect(),
+                explained: measurement.explained,
+            });
+        }
+        let family = primary
+            .iter_mut()
+            .flat_map(|metric| &mut metric.comparisons);
+        correct(family, self.correction());
+        primary
+    }
+
+    fn step_name(&self, metric: usize) -> Option<String> {
+        let lane = self.lanes.places[metric].lane;
+        let step = self.lanes.steps[metric]?;
+        Some(self.lanes.lanes[lane].funnel.steps[step].name.clone())
+    }
+
+    fn guardrails(&self) -> Vec<GuardrailTold> {
+        let first = self.definition.primary.len();
+        let guardrails = self.definition.guardrails.iter().enumerate();
+        guardrails
+            .map(|(i, definition)| {
+                let place = self.lanes.places[first + i];
+                let measurement = self.measured(place, &Group::Total);
+                let (margin, is_relative) = match (definition.margin, definition.relative_margin) {
+                    (Some(margin), _) => (margin, false),
+                    (None, margin) => (margin.unwrap_or_default(), true),
+                };
+                let harm = match definition.better {
+                    Better::Higher => Harm::Fall,
+                    Better::Lower => Harm::Rise,
+                };
+                let verdicts =
+                    self.others()
+                        .zip(&measurement.compared)
+                        .map(|(variant, compared)| {
+                            let arms =
+                                (&measurement.arms[variant], &measurement.arms[self.control]);
+                            let told = self.guard(arms, compared.effect, margin, is_relative, harm);
+                            told_guardrail(self.name(variant), told)
+                        });
+                GuardrailTold {
+                    name: definition.name.clone(),
+                    step: self.step_name(first + i),
+                    better: better(definition.better).to_owned(),
+                    margin,
+                    is_relative,
+                    verdicts: verdicts.collect(),
+                    arms: self.told(place, &measurement.arms),
+                }
+            })
+            .collect()
+    }
+
+    /// One guardrail of one variant: verdict, p, and its interval.
+    fn guard(
+        &self,
+        (one, zero): (&Arm, &Arm),
+        effect: Option<Effect>,
+        margin: f64,
+        is_relative: bool,
+        harm: Harm,
+    ) -> Result<Guarded, Null> {
+        if matches!(self.definition.method, LookMethod::Continuous { .. }) {
+            let effect = effect.ok_or_else(|| no_effect(one, zero))?;
+            let margin = match is_relative {
+                true => margin * rate(zero).ok_or(Null::NoUnits)?,
+                false => margin,
+            };
+            let looked = self.sequence.guardrail(effect, margin, harm);
+            let looked = looked.map_err(|_| Null::OutOfReach)?;
+            let bound = Some(looked.bound);
+            let (low, high) = match harm {
+                Harm::Fall => (bound, None),
+                Harm::Rise => (None, bound),
+            };
+            return Ok((looked.verdict, looked.p, low, high));
+        }
+        let margin = match is_relative {
+            true => Margin::relative(margin),
+            false => Margin::difference(margin),
+        };
+        let margin = margin.map_err(|_| Null::OutOfReach)?;
+        let Guardrail {
+            p,
+            low,
+            high,
+            verdict,
+            ..
+        } = match (one, zero) {
+            (Arm::Rate(one), Arm::Rate(zero)) => guardrail(*one, *zero, margin, harm, self.level)?,
+            (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
+                guardrail_of_means((*one)?, (*zero)?, margin, harm, self.level)?
+            }
+            _ => return Err(Null::NoUnits),
+        };
+        Ok((verdict, p, Some(low), high))
+    }
+
+    fn method(&self, looks: Option<Looks>) -> MethodTold {
+        MethodTold {
+            name: match self.definition.method {
+                LookMethod::Fixed => "fixed",
+                LookMethod::Continuous { .. } => "continuous",
+                LookMethod::Sequential { .. } => "sequential",
+            }
+            .to_owned(),
+            alpha: self.definition.alpha,
+            correction: self.correction().name().to_owned(),
+            family: self.family(),
+            tuned_for: match self.definition.method {
+                LookMethod::Continuous { tuned_for } => Some(tuned_for.unwrap_or(TUNED_FOR)),
+                LookMethod::Fixed | LookMethod::Sequential { .. } => None,
+            },
+            looks: looks.map(|looks| looks.told).unwrap_or_default(),
+        }
+    }
+
+    /// What the numbers are over, in words.
+    fn reading(&self) -> Vec<String> {
+        let unit = self.definition.unit.as_str();
+        let entry = match self.evidence {
+            Evidence::Exposed => "exposure",
+            Evidence::Assigned => "assignment (no event says who was exposed)",
+        };
+        let mut reading = vec![format!(
+            "Each {unit} counts from its first {entry} at or after the start, in the variant it was then in."
+        )];
+        reading.push(match self.question.include_open {
+            true => "Those whose window still runs count as they stand: rates are so far, and can still rise.".to_owned(),
+            false => "Numbers are over those whose window is over; the others are open.".to_owned(),
+        });
+        if !self.lanes.lanes[0].from_exposure {
+            let subject = self.lanes.lanes[0].funnel.subject.as_str();
+            reading.push(format!(
+                "Rates are {subject} for {subject} of all that the {unit} entered after exposure; intervals go by {unit} (delta method), as those of one {unit} are alike."
+            ));
+        }
+        let family = self.family();
+        if family > 1 {
+            let name = self.correction().name();
+            reading.push(format!("p_corrected is by {name} over the {family} tests of the primary metrics; intervals are of one test each, simultaneous ones by Bonferroni beside."));
+        }
+        reading.push(match self.definition.method {
+            LookMethod::Fixed => "Planned to be read once, at its end: twenty peeks at 5 % make 25 % false alarms.".to_owned(),
+            LookMethod::Continuous { .. } => "It may be read at any time: the anytime interval and p hold however often one looks; p is for whoever looks once.".to_owned(),
+            LookMethod::Sequential { looks } => format!("It is decided at {looks} planned looks; between them the numbers are description."),
+        });
+        reading
+    }
+
+    fn variants(&self) -> Vec<VariantTold> {
+        let is_finer = !self.lanes.lanes[0].from_exposure;
+        let variants = self.definition.variants.iter().enumerate();
+        variants
+            .map(|(i, variant)| {
+                let cell = self.cell(0, i, &Group::Total);
+                let of = |count: fn(&Cell) -> u64| cell.map_or(0, count);
+                let (units, matured) = (of(|c| c.units), of(|c| c.matured));
+                VariantTold {
+                    name: variant.name.clone(),
+                    is_control: i == self.control,
+                    weight: variant.weight,
+                    units,
+                    matured,
+                    open: units - matured,
+                    subjects: is_finer.then(|| of(|c| c.subjects)),
+                    matured_subjects: is_finer.then(|| of(|c| c.matured_subjects)),
+                }
+            })
+            .collect()
+    }
+
+    fn steps(&self) -> Vec<StepTold> {
+        let lane = &self.lanes.lanes[0];
+        let first = lane.metrics.len();
+        let mut before: Option<Vec<ArmTold>> = None;
+        let mut steps = Vec::new();
+        for (i, step) in lane.funnel.steps.iter().enumerate() {
+            let place = Place {
+                lane: 0,
+                metric: first + i,
+            };
+            let measurement = self.measured(place, &Group::Total);
+            let arms = self.told(place, &measurement.arms);
+            let previous = before.as_ref();
+            let from_previous = arms.iter().enumerate().map(|(variant, arm)| {
+                let of = previous.map_or(Some(arm.of), |arms| reached(&arms[variant]));
+                from_previous(reached(arm), of)
+            });
+            steps.push(StepTold {
+                name: step.name.clone(),
+                from_previous: from_previous.collect(),
+                comparisons: measurement.compared.into_iter().map(|c| c.told).collect(),
+                arms: arms.clone(),
+            });
+            if !step.optional {
+                before = Some(arms);
+            }
+        }
+        steps
+    }
+
+    fn segments(&self) -> Vec<SegmentsTold> {
+        let place = self.lanes.places[0];
+        let fields = self.definition.segments.iter().enumerate();
+        fields
+            .map(|(i, field)| {
+                let values = self.values(place.lane, i);
+                let measured: Vec<Measurement> = values
+                    .iter()
+                    .map(|value| self.measured(place, &Group::Segment(i, Arc::clone(value))))
+                    .collect();
+                let (heterogeneity, stratified) = self.over_segments(place, &measured);
+                let told = values
+                    .iter()
+                    .zip(measured)
+                    .map(|(value, measurement)| SegmentTold {
+                        value: value.to_string(),
+                        arms: self.told(place, &measurement.arms),
+                        comparisons: measurement.compared.into_iter().map(|c| c.told).collect(),
+                    });
+                let mut told: Vec<SegmentTold> = told.collect();
+                let all = told.iter_mut().flat_map(|segment| &mut segment.comparisons);
+                correct(all, Correction::BenjaminiHochberg);
+                SegmentsTold {
+                    field: field.clone(),
+                    values: told,
+                    heterogeneity,
+                    stratified,
+                }
+            })
+            .collect()
+    }
+
+    /// The values of a segment field, the largest first.
+    pub(crate) fn values(&self, lane: usize, field: usize) -> Vec<Arc<str>> {
+        let cells = &self.found[lane].tally.cells;
+        let names: BTreeSet<&Arc<str>> = cells
+            .keys()
+            .filter_map(|(_, group)| match group {
+                Group::Segment(of, value) if *of == field => Some(value),
+                _ => None,
+            })
+            .collect();
+        let units = |value: &Arc<str>| {
+            let which = Group::Segment(field, Arc::clone(value));
+            let of = |variant| {
+                self.cell(lane, variant, &which)
+                    .map_or(0, |cell| cell.units)
+            };
+            (0..self.definition.variants.len()).map(of).sum::<u64>()
+        };
+        let mut values: Vec<Arc<str>> = names.into_iter().cloned().collect();
+        values.sort_by_cached_key(|value| std::cmp::Reverse(units(value)));
+        values
+    }
+
+    /// Whether the effect differs between the values, and the effect of each compared with itself.
+    fn over_segments(
+        &self,
+        place: Place,
+        measured: &[Measurement],
+    ) -> (Vec<HeterogeneityTold>, Vec<StratifiedTold>) {
+        let mut differ = Vec::new();
+        let mut strata = Vec::new();
+        let scale = self.reading_of(place, self.level).scale;
+        for (at, variant) in self.others().enumerate() {
+            let effects: Vec<Effect> = measured
+                .iter()
+                .filter_map(|m| m.compared[at].effect)
+                .collect();
+            let found = heterogeneity(&effects);
+            differ.push(HeterogeneityTold {
+                variant: self.name(variant).to_owned(),
+                q: found.ok().map(|h| h.q),
+                p: found.ok().map(|h| h.p),
+                code: found.err().map(|null| null.code().to_owned()),
+            });
+            let counts = |m: &Measurement| match (&m.arms[variant], &m.arms[self.control]) {
+                (Arm::Rate(treatment), Arm::Rate(control)) => Some(Segment {
+                    treatment: *treatment,
+                    control: *control,
+                }),
+                _ => None,
+            };
+            let segments: Option<Vec<Segment>> = measured.iter().map(counts).collect();
+            let found = segments.map(|segments| stratified(&segments, self.level));
+            let Some(found) = found else { continue };
+            strata.push(match found {
+                Ok(found) => StratifiedTold {
+                    variant: self.name(variant).to_owned(),
+                    crude: Some(found.crude / scale),
+                    stratified: Between {
+                        value: Some(found.value),
+                        low: found.interval.ok().map(|i| i.low),
+                        high: found.interval.ok().map(|i| i.high),
+                        code: None,
+                    },
+                    p: found.p.ok(),
+                    simpson: found.simpson,
+                },
+                Err(null) => StratifiedTold {
+                    variant: self.name(variant).to_owned(),
+                    crude: None,
+                    stratified: Between {
+                        code: Some(null.code().to_owned()),
+                        ..Between::default()
+                    },
+                    p: None,
+                    simpson: false,
+                },
+            });
+        }
+        (differ, strata)
+    }
+
+    fn time(&self) -> Option<TimeTold> {
+        let metric = self.lanes.lanes[0].metrics.len() + self.lanes.curve?;
+        let place = Place { lane: 0, metric };
+        let reading = self.reading_of(place, self.level);
+        let measurement = self.measured(place, &Group::Total);
+        let curve = |arm: &Arm| match arm {
+            Arm::Time(curve) => curve.as_ref().clone(),
+            _ => Curve::default(),
+        };
+        let curves: Vec<Curve> = measurement.arms.iter().map(curve).collect();
+        let mean = |curve: &Curve| curve.restricted_mean(reading.until_us);
+        let arms = curves.iter().enumerate().map(|(variant, curve)| TimeArm {
+            variant: self.name(variant).to_owned(),
+            median_ms: curve.median().map(|us| float_ms(us)),
+            restricted_mean_ms: mean(curve).ok().map(|mean| mean.value() / 1_000.0),
+            curve: curve.points(),
+        });
+        let comparisons = self
+            .others()
+            .zip(&measurement.compared)
+            .map(|(variant, compared)| {
+                let means = mean(&curves[variant]).and_then(|one| {
+                    restricted_mean_difference(one, mean(&curves[self.control])?, self.level)
+                });
+                TimeComparison {
+                    variant: self.name(variant).to_owned(),
+                    difference_ms: compared.told.difference.clone(),
+                    p: means.ok().map(|(_, p)| p),
+                    log_rank_p: compared.told.p,
+                }
+            });
+        Some(TimeTold {
+            step: self.step_name(0).unwrap_or_default(),
+            until_ms: float_ms(reading.until_us),
+            arms: arms.collect(),
+            comparisons: comparisons.collect(),
+        })
+    }
+
+    /// The first metric cumulated by day of exposure, and of each day.
+    fn days(&self) -> (Vec<DayTold>, Vec<DayTold>) {
+        let place = self.lanes.places[0];
+        let days = &self.experiment(place.lane).days;
+        let mut cumulated: Vec<Option<Stat>> = vec![None; self.definition.variants.len()];
+        let (mut by_day, mut by_exposure_day) = (Vec::new(), Vec::new());
+        for (i, day) in days.iter().enumerate() {
+            let of_day = self.stats(place, &Group::Day(i));
+            for (all, more) in cumulated.iter_mut().zip(&of_day) {
+                add(all, *more);
+            }
+            let all: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
+            by_day.push(self.day(place, day.start_us, day.end_us, &all));
+            by_exposure_day.push(self.day(place, day.start_us, day.end_us, &of_day));
+        }
+        (by_day, by_exposure_day)
+    }
+
+    fn day(&self, place: Place, start_us: i64, end_us: i64, stats: &[Option<&Stat>]) -> DayTold {
+        let measurement = self.measure(place, stats, self.level);
+        let band = |compared: &Compared| Between {
+            low: compared.told.anytime.low,
+            high: compared.told.anytime.high,
+            ..compared.told.difference.clone()
+        };
+        DayTold {
+            day: trend::text(start_us, self.checked.timezone)[..10].to_owned(),
+            is_over: self.is_over(place.lane, end_us),
+            arms: self.told(place, &measurement.arms),
+            differences: measurement.compared.iter().map(band).collect(),
+        }
+    }
+
+    /// Whether the window of everybody exposed before is over.
+    pub(crate) fn is_over(&self, lane: usize, before_us: i64) -> bool {
+        let window_us = self.lanes.lanes[lane].funnel.window.us();
+        let over_us = before_us.saturating_sub(1).saturating_add(window_us);
+        self.watermark_us
+            .is_some_and(|watermark_us| watermark_us >= over_us)
+    }
+}
+
+/// Adds a day's statistic to those before it.
+pub(crate) fn add(all: &mut Option<Stat>, more: Option<&Stat>) {
+    match (all.as_mut(), more) {
+        (Some(all), Some(more)) => {
+            // what was added up for the total can be added up by day
+            let _ = all.merge(more);
+        }
+        (None, Some(more)) => *all = Some(more.clone()),
+        (_, None) => {}
+    }
+}
+
+/// Verdict, p, and both ends of the interval.
+type Guarded = (Verdict, f64, Option<f64>, Option<f64>);
+
+fn told_guardrail(variant: &str, told: Result<Guarded, Null>) -> GuardrailVerdict {
+    let variant = variant.to_owned();
+    match told {
+        Ok((verdict, p, low, high)) => GuardrailVerdict {
+            variant,
+            verdict: verdict.name().to_owned(),
+            p: Some(p),
+            low,
+            high,
+            code: None,
+        },
+        Err(null) => GuardrailVerdict {
+            variant,
+            verdict: Verdict::Undecided.name().to_owned(),
+            p: None,
+            low: None,
+            high: None,
+            code: Some(null.code().to_owned()),
+        },
+    }
+}
+
+/// Why two arms make no effect with an error.
+fn no_effect(one: &Arm, zero: &Arm) -> Null {
+    match (one, zero) {
+        (Arm::Rate(one), Arm::Rate(zero)) => Effect::of_rates(*one, *zero)
+            .err()
+            .unwrap_or(Null::NoVariance),
+        _ => Null::NoVariance,
+    }
+}
+
+fn rate(arm: &Arm) -> Option<f64> {
+    match arm {
+        Arm::Rate(counts) => Counts::rate(*counts),
+        Arm::Mean { mean, .. } => mean.ok().map(ArmMean::value),
+        Arm::Cost { .. } | Arm::Time(_) => None,
+    }
+}
+
+fn better(better: Better) -> &'static str {
+    match better {
+        Better::Higher => "higher",
+        Better::Lower => "lower",
+    }
+}
+
+fn measures(measure: Measure<'_>, experiment: &ExperimentPlan, place: Place) -> &'static str {
+    match measure {
+        Measure::Step(_) => match experiment.metrics[place.metric] {
+            Measured::Subjects(_) => "rate_per_unit",
+            _ => "rate",
+        },
+        Measure::TimeToStep(_) => "time",
+        Measure::Mean(_) => "mean",
+        Measure::Ratio(_) => "ratio",
+        Measure::CostPerExtra(_) => "cost_per_extra",
+    }
+}
+
+/// How many got there.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a count below 2^53, which is whole"
+)]
+fn reached(arm: &ArmTold) -> Option<u64> {
+    arm.reached.or_else(|| {
+        arm.value
+            .map(|share| (share * arm.of as f64).round() as u64)
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn from_previous(reached: Option<u64>, of: Option<u64>) -> Rate {
+    match (reached, of.filter(|of| *of > 0)) {
+        (Some(reached), Some(of)) if reached <= of => {
+            let interval = wilson(reached, of);
+            Rate {
+                value: Some(reached as f64 / of as f64),
+                low: interval.map(|i| i.low),
+                high: interval.map(|i| i.high),
+                code: None,
+            }
+        }
+        (Some(_), Some(_)) => Rate::none("more_than_before"),
+        _ => Rate::none(Null::NoUnits.code()),
+    }
+}
+
+fn float_ms(us: u64) -> f64 {
+    ms(i64::try_from(us).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,253 @@
+//! Sufficient statistics of an experiment: integers that merge in any order, by variant, segment and day of exposure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use datafusion::error::{DataFusionError, Result};
+use linkfunnel_funnel::Follow;
+use linkfunnel_stats::Pairs;
+
+use super::plan::{ExperimentPlan, Measured};
+use crate::judge::Labels;
+use crate::operator::{MAX_SEGMENTS, SegmentLimit};
+use crate::plan::NONE;
+
+/// A unit's values are beyond what sums hold exactly.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the values of a unit, or of all, are too large to be added up exactly (2^40 a unit)")]
+pub(crate) struct ValueLimit;
+
+/// What is known of one metric in one group of units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stat {
+    /// Of so many units, so many got there.
+    Rate { reached: u64, units: u64 },
+    /// Two numbers a unit: see [`Measured`] for which.
+    Pairs(Pairs),
+    /// When they got there.
+    Times(Box<Follow>),
+}
+
+impl Stat {
+    fn new(measured: Measured) -> Stat {
+        match measured {
+            Measured::Step(_) => Stat::Rate {
+                reached: 0,
+                units: 0,
+            },
+            Measured::Time(_) => Stat::Times(Box::default()),
+            Measured::Subjects(_) | Measured::Mean(_) | Measured::Ratio(..) | Measured::Cost(_) => {
+                Stat::Pairs(Pairs::default())
+            }
+        }
+    }
+
+    pub(crate) fn count(&mut self, got_there: bool) {
+        if let Stat::Rate { reached, units } = self {
+            *reached += u64::from(got_there);
+            *units += 1;
+        }
+    }
+
+    pub(crate) fn add(&mut self, x: i64, y: i64) -> Result<()> {
+        match self {
+            Stat::Pairs(pairs) => pairs.add(x, y).map_err(|_| too_large()),
+            Stat::Rate { .. } | Stat::Times(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Stat) -> Result<()> {
+        match (self, other) {
+            (
+                Stat::Rate { reached, units },
+                Stat::Rate {
+                    reached: r,
+                    units: u,
+                },
+            ) => {
+                *reached += r;
+                *units += u;
+            }
+            (Stat::Pairs(pairs), Stat::Pairs(more)) => {
+                *pairs = pairs.merge(*more).map_err(|_| too_large())?;
+            }
+            (Stat::Times(times), Stat::Times(more)) => times.merge(more),
+            _ => {
+                let detail = "statistics of different metrics were merged";
+                return Err(DataFusionError::Internal(detail.to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn too_large() -> DataFusionError {
+    DataFusionError::External(Box::new(ValueLimit))
+}
+
+/// One group of units of one variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cell {
+    /// Units exposed.
+    pub(crate) units: u64,
+    /// Those of them whose window is over.
+    pub(crate) matured: u64,
+    /// Where the funnel counts something finer than the unit: its subjects that entered after exposure, and the matured.
+    pub(crate) subjects: u64,
+    pub(crate) matured_subjects: u64,
+    /// By metric; of all units also by step after them.
+    pub(crate) stats: Vec<Stat>,
+}
+
+impl Cell {
+    fn new(measured: impl Iterator<Item = Measured>) -> Cell {
+        Cell {
+            units: 0,
+            matured: 0,
+            subjects: 0,
+            matured_subjects: 0,
+            stats: measured.map(Stat::new).collect(),
+        }
+    }
+
+    fn merge(&mut self, other: &Cell) -> Result<()> {
+        self.units += other.units;
+        self.matured += other.matured;
+        self.subjects += other.subjects;
+        self.matured_subjects += other.matured_subjects;
+        let stats = self.stats.iter_mut().zip(&other.stats);
+        stats
+            .into_iter()
+            .try_for_each(|(stat, more)| stat.merge(more))
+    }
+}
+
+/// Which units of a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Group<W> {
+    /// All.
+    Total,
+    /// Those with this value of the segment field with this index.
+    Segment(usize, W),
+    /// Those exposed on the day with this index.
+    Day(usize),
+}
+
+/// Units that are in no variant, or in one in a way that needs saying.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Odd {
+    /// Seen in two variants.
+    pub(crate) in_two: u64,
+    /// Seen in a variant that the definition does not have.
+    pub(crate) unknown_variant: u64,
+    /// With an assignment.
+    pub(crate) assigned: u64,
+    /// Exposed without an assignment.
+    pub(crate) without_assignment: u64,
+    /// At the funnel's last step between the experiment's start and their exposure.
+    pub(crate) outcome_before: u64,
+    /// Taken out by an excluded event.
+    pub(crate) discarded: u64,
+    /// Units seen at all.
+    pub(crate) seen: u64,
+}
+
+/// All groups. `W`: a segment's value, as code or in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExperimentTally<W: std::hash::Hash + Eq> {
+    pub(crate) cells: HashMap<(usize, Group<W>), Cell>,
+    pub(crate) odd: Odd,
+}
+
+impl<W: std::hash::Hash + Eq> Default for ExperimentTally<W> {
+    fn default() -> Self {
+        ExperimentTally {
+            cells: HashMap::new(),
+            odd: Odd::default(),
+        }
+    }
+}
+
+impl<W: std::hash::Hash + Eq> ExperimentTally<W> {
+    /// The cell of a group, which may be new.
+    pub(crate) fn cell(
+        &mut self,
+        plan: &ExperimentPlan,
+        variant: usize,
+        group: Group<W>,
+    ) -> &mut Cell {
+        let is_total = matches!(group, Group::Total);
+        self.cells.entry((variant, group)).or_insert_with(|| {
+            let metrics = plan.metrics.iter();
+            let steps = plan.steps.iter().filter(|_| is_total);
+            Cell::new(metrics.chain(steps).copied())
+        })
+    }
+
+    /// Memory held, roughly, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.cells
+            .values()
+            .map(|cell| 128 + cell.stats.len() * 192)
+            .sum()
+    }
+}
+
+impl ExperimentTally<u32> {
+    /// The same in words.
+    pub(crate) fn in_words(self, labels: &Labels<'_>) -> Result<ExperimentTally<Arc<str>>> {
+        let word = |code: u32| labels.shared(code).unwrap_or_else(|| NONE.into());
+        let mut told = ExperimentTally {
+            odd: self.odd,
+            ..ExperimentTally::default()
+        };
+        for ((variant, group), cell) in self.cells {
+            let group = match group {
+                Group::Total => Group::Total,
+                Group::Segment(field, code) => Group::Segment(field, word(code)),
+                Group::Day(day) => Group::Day(day),
+            };
+            told.take(variant, group, cell)?;
+        }
+        Ok(told)
+    }
+}
+
+impl ExperimentTally<Arc<str>> {
+    fn take(&mut self, variant: usize, group: Group<Arc<str>>, cell: Cell) -> Result<()> {
+        match self.cells.entry((variant, group)) {
+            Entry::Occupied(mut mine) => mine.get_mut().merge(&cell),
+            Entry::Vacant(free) => {
+                free.insert(cell);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what another partition found.
+    pub(crate) fn merge(&mut self, other: ExperimentTally<Arc<str>>) -> Result<()> {
+        for ((variant, group), cell) in other.cells {
+            self.take(variant, group, cell)?;
+        }
+        let (mine, more) = (&mut self.odd, other.odd);
+        mine.in_two += more.in_two;
+        mine.unknown_variant += more.unknown_variant;
+        mine.assigned += more.assigned;
+        mine.without_assignment += more.without_assignment;
+        mine.outcome_before += more.outcome_before;
+        mine.discarded += more.discarded;
+        mine.seen += more.seen;
+        let is_segment =
+            |(_, group): &&(usize, Group<Arc<str>>)| matches!(group, Group::Segment(..));
+        if self.cells.keys().filter(is_segment).count() > MAX_SEGMENTS {
+            return Err(DataFusionError::External(Box::new(SegmentLimit)));
+        }
+        Ok(())
+    }
+
+    /// A group of a variant; `None` when it has no units.
+    pub(crate) fn group(&self, variant: usize, group: &Group<Arc<str>>) -> Option<&Cell> {
+        self.cells.get(&(variant, group.clone()))
+    }
+}

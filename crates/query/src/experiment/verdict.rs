@@ -1,0 +1,369 @@
+//! What follows from an experiment, in words, with the rule that gave it.
+
+use linkfunnel_model::{Better, LookMethod};
+
+use super::answer::{ComparisonTold, GuardrailTold, Health, MetricTold, VerdictTold};
+use super::health::{TWO_FAILS, share};
+use super::looks::Looks;
+use super::report::Report;
+use super::tally::Group;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Whether a decision may be made, and on what.
+enum Now {
+    /// It may: by variant beside the control, whether it differs and which way (better above 0).
+    Decide { differs: Vec<f64>, is_last: bool },
+    /// Not yet: the rule, and the sentence.
+    Wait { rule: String, sentence: String },
+}
+
+impl Report<'_> {
+    pub(crate) fn verdict(
+        &self,
+        primary: &[MetricTold],
+        guardrails: &[GuardrailTold],
+        health: &Health,
+        looks: Option<&Looks>,
+    ) -> VerdictTold {
+        if let Some(broken) = self.broken(health) {
+            return broken;
+        }
+        match self.now(&primary[0], looks) {
+            Now::Wait { rule, sentence } => verdict("too early", None, &rule, sentence),
+            Now::Decide { differs, is_last } => {
+                self.decide(&primary[0], guardrails, &differs, is_last)
+            }
+        }
+    }
+
+    /// What makes any number meaningless.
+    fn broken(&self, health: &Health) -> Option<VerdictTold> {
+        let unit = self.definition.unit.as_str();
+        if health.units_seen == 0 {
+            let sentence = format!("No {unit} was exposed to this experiment yet.");
+            return Some(verdict("no traffic", None, "nobody was exposed", sentence));
+        }
+        if health.sample_ratio.alarm {
+            let sentence = format!(
+                "Do not read these results: the variants do not have the {unit} counts that their weights make expected, so something loses or adds units of one variant. Find out what before anything else."
+            );
+            let rule = "the split's p is below 0.001 and a share is off by more than 0.1 points";
+            return Some(verdict("broken: sample ratio", None, rule, sentence));
+        }
+        let (two, seen) = (health.in_two_variants, health.units_seen);
+        if share(two, seen) >= TWO_FAILS {
+            let sentence = format!(
+                "Do not read these results: {two} of {seen} units were seen in two variants."
+            );
+            let rule = "a tenth of the units or more were seen in two variants";
+            return Some(verdict(
+                "broken: units in two variants",
+                None,
+                rule,
+                sentence,
+            ));
+        }
+        None
+    }
+
+    fn now(&self, metric: &MetricTold, looks: Option<&Looks>) -> Now {
+        if metric.arms.iter().any(|arm| arm.of == 0) {
+            return Now::Wait {
+                rule: "a variant has nobody whose window is over".to_owned(),
+                sentence: format!(
+                    "Too early: there is a variant in which nobody's window of {} is over yet.",
+                    self.window()
+                ),
+            };
+        }
+        let is_better = |z: f64| match self.definition.primary[0].better {
+            // a test of times is above 0 where the variant is faster
+            Better::Lower if metric.measures == "time" => z,
+            Better::Lower => -z,
+            Better::Higher => z,
+        };
+        let alpha = self.definition.alpha;
+        let differs = |p: fn(&ComparisonTold) -> Option<f64>| {
+            let sign = |one: &ComparisonTold| {
+                let found = p(one).is_some_and(|p| p < alpha);
+                let way = self.way(metric, one);
+                way.filter(|_| found).map_or(0.0, is_better)
+            };
+            metric.comparisons.iter().map(sign).collect()
+        };
+        match self.definition.method {
+            LookMethod::Continuous { .. } => Now::Decide {
+                differs: differs(|one| one.anytime.p_corrected),
+                is_last: self.is_at_end(),
+            },
+            LookMethod::Sequential { .. } => self.at_look(looks, is_better),
+            LookMethod::Fixed if self.is_at_end() => Now::Decide {
+                differs: differs(|one| one.p_corrected),
+                is_last: true,
+            },
+            LookMethod::Fixed => Now::Wait {
+                rule: "a fixed experiment is read once, at its planned end".to_owned(),
+                sentence: format!(
+                    "Too early: this experiment is to be read once, {}. What is shown until then is description; reading it earlier makes false alarms.",
+                    self.when_over(self.lacking_units())
+                ),
+            },
+        }
+    }
+
+    /// Which way a comparison points: above 0 where the variant is higher, or faster.
+    fn way(&self, metric: &MetricTold, one: &ComparisonTold) -> Option<f64> {
+        let difference = one.difference.value?;
+        match metric.measures.as_str() {
+            "time" => Some(-difference),
+            _ => Some(difference),
+        }
+    }
+
+    fn at_look(&self, looks: Option<&Looks>, is_better: impl Fn(f64) -> f64) -> Now {
+        let Some(looks) = looks else {
+            return Now::Wait {
+                rule: "no looks are planned".to_owned(),
+                sentence: "No looks are planned.".to_owned(),
+            };
+        };
+        if let Some((_, beyond)) = &looks.stopped {
+            return Now::Decide {
+                differs: beyond.iter().map(|z| z.map_or(0.0, &is_better)).collect(),
+                is_last: true,
+            };
+        }
+        if looks.is_over() || self.is_past_end() {
+            return Now::Decide {
+                differs: vec![0.0; self.definition.variants.len() - 1],
+                is_last: true,
+            };
+        }
+        Now::Wait {
+            rule: format!("no boundary was crossed before look {}", looks.next),
+            sentence: format!(
+                "Too early: planned look {} is {}. Between looks the numbers are description.",
+                looks.next,
+                self.when_over(looks.lacking)
+            ),
+        }
+    }
+
+    fn decide(
+        &self,
+        metric: &MetricTold,
+        guardrails: &[GuardrailTold],
+        differs: &[f64],
+        is_last: bool,
+    ) -> VerdictTold {
+        let of = |verdict: &str, at: usize| -> Vec<&str> {
+            let with = |g: &&GuardrailTold| g.verdicts[at].verdict == verdict;
+            guardrails
+                .iter()
+                .filter(with)
+                .map(|g| g.name.as_str())
+                .collect()
+        };
+        let names: Vec<&str> = self.others().map(|variant| self.name(variant)).collect();
+        let control = self.name(self.control);
+        let better = |at: &usize| differs[*at] > 0.0;
+        let fails = |at: &usize| !of("fail", *at).is_empty();
+        let passes = |at: &usize| guardrails.len() == of("pass", *at).len();
+        let all = || 0..names.len();
+        let best = |mut found: Vec<usize>| {
+            found.sort_by(|a, b| differs[*b].total_cmp(&differs[*a]));
+            found.first().copied()
+        };
+        if let Some(at) = best(all().filter(better).filter(passes).collect()) {
+            let kept = match guardrails.len() {
+                0 => String::new(),
+                1 => format!(" The guardrail {} holds.", guardrails[0].name),
+                count => format!(" All {count} guardrails hold."),
+            };
+            let sentence = format!("{} wins: {}{kept}", names[at], self.compared(metric, at));
+            let rule =
+                "the first primary metric is better beyond the level, and no guardrail fails";
+            return verdict("variant", Some(names[at]), rule, sentence);
+        }
+        if let Some(at) = best(all().filter(fails).collect()) {
+            let failing = of("fail", at).join(", ");
+            let sentence = format!(
+                "Do not ship {}: {failing} is worse by more than its margin. {}",
+                names[at],
+                self.compared(metric, at)
+            );
+            let rule = "a guardrail fails; whatever the primary metric says, that is no winner";
+            return verdict("do not ship: guardrail", Some(names[at]), rule, sentence);
+        }
+        if let Some(at) = best(all().filter(better).collect()) {
+            let open = of("undecided", at).join(", ");
+            let sentence = format!(
+                "Keep looking: {} But it cannot be told yet whether {open} stays within its margin.",
+                self.compared(metric, at)
+            );
+            let rule = "the first primary metric is better, a guardrail is undecided";
+            return verdict("keep looking", Some(names[at]), rule, sentence);
+        }
+        if all().all(|at| differs[at] < 0.0) {
+            let at = all().next().unwrap_or(0);
+            let sentence = format!("{control} stays: {}", self.compared(metric, at));
+            let rule = "every variant is worse than the control beyond the level";
+            return verdict("variant", Some(control), rule, sentence);
+        }
+        let told = self.compared(metric, 0);
+        if is_last {
+            let rule = "the planned end is reached and no difference is beyond the level";
+            return verdict(
+                "no difference shown",
+                None,
+                rule,
+                format!("No difference shown: {told}"),
+            );
+        }
+        let rule = "it may be looked at any time, and no difference is beyond the level yet";
+        verdict("keep looking", None, rule, format!("Keep looking: {told}"))
+    }
+
+    /// "Linked is 63.1 % against 60.0 % (control), 3.1 points more, between 0.9 and 5.3."
+    fn compared(&self, metric: &MetricTold, at: usize) -> String {
+        let one = &metric.comparisons[at];
+        let value = |name: &str| {
+            let arm = metric.arms.iter().find(|arm| arm.variant == name);
+            arm.and_then(|arm| arm.value)
+        };
+        let is_rate = metric.measures.starts_with("rate");
+        let number = |value: f64| match (is_rate, metric.measures.as_str()) {
+            (true, _) => format!("{:.1} %", 100.0 * value),
+            (_, "time") => format!("{:.1} s", value / 1_000.0),
+            _ => format!("{value:.2}"),
+        };
+        let by = |value: f64| match (is_rate, metric.measures.as_str()) {
+            (true, _) => format!("{:+.1}", 100.0 * value),
+            (_, "time") => format!("{:+.1}", value / 1_000.0),
+            _ => format!("{value:+.2}"),
+        };
+        let (Some(mine), Some(other)) = (value(&one.variant), value(&one.against)) else {
+            return format!("{} cannot be compared yet.", metric.name);
+        };
+        let ends = match self.definition.method {
+            LookMethod::Continuous { .. } => (one.anytime.low, one.anytime.high),
+            LookMethod::Fixed | LookMethod::Sequential { .. } => {
+                (one.difference.low, one.difference.high)
+            }
+        };
+        let unit = match (is_rate, metric.measures.as_str()) {
+            (true, _) => " points",
+            (_, "time") => " s",
+            _ => "",
+        };
+        let between = match (one.difference.value, ends) {
+            (Some(value), (Some(low), Some(high))) => format!(
+                ", {}{unit}, {:.0} % interval {} to {}",
+                by(value),
+                100.0 * (1.0 - self.definition.alpha),
+                by(low),
+                by(high)
+            ),
+            _ => String::new(),
+        };
+        format!(
+            "{} is {} with {} against {} with {}{between}.",
+            metric.name,
+            number(mine),
+            one.variant,
+            number(other),
+            one.against
+        )
+    }
+
+    /// Whether the planned end is reached: its date, with everybody's window over, or its units.
+    fn is_at_end(&self) -> bool {
+        self.is_past_end() || self.lacking_units() == Some(0)
+    }
+
+    fn is_past_end(&self) -> bool {
+        let end_us = self.checked.end_us;
+        end_us.is_some_and(|end_us| self.is_over(self.lanes.places[0].lane, end_us))
+    }
+
+    /// Matured units, all variants together, that the plan still lacks.
+    fn lacking_units(&self) -> Option<u64> {
+        let lane = self.lanes.places[0].lane;
+        let matured = |variant| {
+            self.cell(lane, variant, &Group::Total)
+                .map_or(0, |cell| cell.matured)
+        };
+        let there: u64 = (0..self.definition.variants.len()).map(matured).sum();
+        self.definition
+            .planned_units
+            .map(|planned| planned.saturating_sub(there))
+    }
+
+    fn window(&self) -> String {
+        self.lanes.lanes[self.lanes.places[0].lane]
+            .funnel
+            .window
+            .to_string()
+    }
+
+    /// When so many more units have matured, or the planned end is there, whichever is known: "in 12 days".
+    fn when_over(&self, lacking: Option<u64>) -> String {
+        let lane = self.lanes.places[0].lane;
+        let window_us = self.lanes.lanes[lane].funnel.window.us();
+        let now_us = self.watermark_us.unwrap_or(self.checked.start_us);
+        let by_date = self.checked.end_us.map(|end_us| {
+            let left_us = end_us
+                .saturating_add(window_us)
+                .saturating_sub(now_us)
+                .max(0);
+            left_us.unsigned_abs().div_ceil(DAY_US.unsigned_abs())
+        });
+        let by_units = lacking.and_then(|lacking| self.days_for(lacking));
+        match (by_units, by_date) {
+            (Some(days), Some(date)) => format!("in about {} days", days.min(date)),
+            (Some(days), None) => format!("in about {days} days at the present traffic"),
+            (None, Some(date)) => format!("in {date} days"),
+            (None, None) => match lacking {
+                Some(lacking) => format!("after {lacking} more units"),
+                None => {
+                    "at an end that is not planned yet: give it an end or planned_units".to_owned()
+                }
+            },
+        }
+    }
+
+    /// Days until so many more are exposed, at the traffic of the last seven whole days, and their window is over.
+    fn days_for(&self, lacking: u64) -> Option<u64> {
+        let lane = self.lanes.places[0].lane;
+        let days = self.experiment(lane).days.len();
+        let whole = days.saturating_sub(1);
+        let last = whole.saturating_sub(7)..whole;
+        let of_day = |day| {
+            let of = |variant| {
+                self.cell(lane, variant, &Group::Day(day))
+                    .map_or(0, |cell| cell.units)
+            };
+            (0..self.definition.variants.len()).map(of).sum::<u64>()
+        };
+        let (count, units) = (last.len() as u64, last.map(of_day).sum::<u64>());
+        if units == 0 {
+            return None;
+        }
+        Some(
+            (u128::from(lacking) * u128::from(count))
+                .div_ceil(u128::from(units))
+                .try_into()
+                .unwrap_or(u64::MAX),
+        )
+    }
+}
+
+fn verdict(decision: &str, variant: Option<&str>, rule: &str, sentence: String) -> VerdictTold {
+    VerdictTold {
+        decision: decision.to_owned(),
+        variant: variant.map(str::to_owned),
+        rule: rule.to_owned(),
+        sentence,
+    }
+}
