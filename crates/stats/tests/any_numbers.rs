@@ -6,10 +6,11 @@ mod dice;
 
 use dice::Dice;
 use linkfunnel_stats::{
-    ArmMean, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method, Moment, Pairs,
-    Prior, RestrictedMean, Segment, Sequence, Share, Survival, Times, adjust, believe,
-    chance_of_best, compare_by, compare_means, cost_per_extra_link, difference, guardrail,
-    heterogeneity, log_rank, restricted_mean_difference, sample_ratio, stratified,
+    ArmMean, Correction, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method,
+    Moment, Pairs, Prior, RestrictedMean, SampleRatioSequence, Segment, Sequence, Share, Stratum,
+    Survival, Times, adjust, believe, chance_of_best, compare_by, compare_means,
+    cost_per_extra_link, decompose, difference, guardrail, heterogeneity, log_rank, newcombe,
+    restricted_mean_difference, sample_ratio, score, stratified, wilson,
 };
 
 fn arm(dice: &mut Dice) -> Counts {
@@ -112,6 +113,66 @@ fn any_segments_and_splits_give_numbers_or_nulls() {
         }
         if let Ok(got) = sample_ratio(&shares, dice.count()) {
             finite(&[got.p, got.corrected_p, got.deviation]);
+        }
+    }
+}
+
+#[test]
+fn any_rates_and_families_give_numbers_or_nothing() {
+    let seed = 66;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..20_000 {
+        let (one, zero) = (arm(&mut dice), arm(&mut dice));
+        let pair = |counts: Counts| (counts.successes(), counts.units());
+        if let Some(interval) = wilson(one.successes(), one.units()) {
+            let rate = one.rate().unwrap();
+            assert!((0.0..=1.0).contains(&interval.low) && interval.low <= rate * (1.0 + 1e-12));
+            assert!((0.0..=1.0).contains(&interval.high) && rate <= interval.high * (1.0 + 1e-12));
+        }
+        if let Some(estimate) = newcombe(pair(one), pair(zero)) {
+            finite_estimate(estimate);
+        }
+        let p = [score(pair(one), pair(zero)), score(pair(zero), pair(one))];
+        let p: Vec<f64> = p.into_iter().flatten().chain([dice.share()]).collect();
+        for correction in [
+            Correction::None,
+            Correction::Holm,
+            Correction::BenjaminiHochberg,
+            Correction::Bonferroni,
+        ] {
+            let corrected = correction.of(&p);
+            let in_range = |p: &f64| (0.0..=1.0).contains(p);
+            assert!(corrected.iter().all(in_range), "{p:?} {corrected:?}");
+        }
+        let stratum = Stratum {
+            of: pair(one),
+            from: pair(zero),
+        };
+        for parts in decompose(&[stratum, stratum]).into_iter().flatten() {
+            finite(&[parts.mix, parts.rate]);
+        }
+    }
+}
+
+#[test]
+fn any_days_of_a_split_give_a_probability_that_never_rises() {
+    let seed = 67;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..5_000 {
+        let mut weight = || u32::try_from(dice.bits() >> (32 + dice.at_most(31))).unwrap();
+        let weights = [weight(), weight(), weight()];
+        let mut split = SampleRatioSequence::new(&weights);
+        let mut before = 1.0;
+        for _ in 0..4 {
+            let day = [dice.count(), dice.count(), dice.count()];
+            if split.observe(&day).is_err() {
+                assert!(weights.iter().filter(|weight| **weight > 0).count() < 2);
+            }
+            let p = split.p();
+            assert!((0.0..=before).contains(&p), "{weights:?} {day:?}: {p}");
+            before = p;
         }
     }
 }

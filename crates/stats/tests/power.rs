@@ -2,83 +2,64 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
-mod dice;
+#[path = "../examples/simulate/tables/mod.rs"]
+mod tables;
 
-use dice::Dice;
-use linkfunnel_stats::{
-    Allocation, Counts, Effect, Goal, Level, Looking, PHI, Plan, Sequence, compare, units_needed,
-};
+use tables::arms::Rates;
+use tables::power::{Found, Way};
+use tables::split;
 
-const FROM: f64 = 0.3;
-const TO: f64 = 0.4;
-const LOOKS: usize = 5;
 const RUNS: u64 = 4_000;
 
-fn successes(dice: &mut Dice, units: u64, rate: f64) -> u64 {
-    (0..units).filter(|_| dice.share() < rate).count() as u64
+/// At the number of units needed for four of five.
+fn found(way: Way, seed: u64) -> Found {
+    let rates = Rates {
+        one: 0.4,
+        zero: 0.3,
+    };
+    way.find(rates, RUNS, seed)
 }
 
-/// How many of the experiments with the units needed call the effect at one of their looks.
-fn found(looking: Looking<'_>, stops: &dyn Fn(usize, Counts, Counts) -> bool, seed: u64) -> u64 {
-    let goal = Goal::new(FROM, TO, 0.8).unwrap();
-    let allocation = Allocation::new(1, 1.0).unwrap();
-    let total = units_needed(goal, allocation, looking, Level::default())
-        .unwrap()
-        .total;
-    let looks = LOOKS as u64;
-    let a_look = (total / 2).div_ceil(looks);
-    let mut dice = Dice(seed);
-    let mut found = 0;
-    for _ in 0..RUNS {
-        let (mut one, mut zero) = (Counts::default(), Counts::default());
-        for look in 0..LOOKS {
-            for (arm, rate) in [(&mut one, TO), (&mut zero, FROM)] {
-                let more = Counts::new(successes(&mut dice, a_look, rate), a_look).unwrap();
-                *arm = arm.merge(more).unwrap();
-            }
-            if stops(look, one, zero) {
-                found += 1;
-                break;
-            }
-        }
-    }
-    found
+#[track_caller]
+fn in_percent(found: &Found, least: u64, most: u64) {
+    let (many, seed) = (found.at.len() as u64, found.seed);
+    let range = RUNS * least / 100..=RUNS * most / 100;
+    assert!(range.contains(&many), "{many} of {RUNS}, seed {seed}");
 }
 
 #[test]
 fn the_fixed_number_finds_four_of_five() {
-    let at_the_end = |look, one, zero| {
-        look + 1 == LOOKS && compare(one, zero, Level::default()).unwrap().p < 0.05
-    };
-    let found = found(Looking::Fixed, &at_the_end, 71);
-    assert!(
-        (RUNS * 78 / 100..=RUNS * 82 / 100).contains(&found),
-        "{found} of {RUNS}, seed 71"
-    );
+    in_percent(&found(Way::Fixed, 71), 78, 82);
 }
 
 #[test]
 fn the_number_of_planned_looks_finds_four_of_five() {
-    let plan = Plan::equal(LOOKS, Level::default(), PHI).unwrap();
-    let crosses = |look: usize, one, zero| {
-        compare(one, zero, Level::default()).unwrap().z >= plan.boundaries()[look]
-    };
-    let found = found(Looking::Planned(plan.looks(), PHI), &crosses, 72);
-    assert!(
-        (RUNS * 78 / 100..=RUNS * 82 / 100).contains(&found),
-        "{found} of {RUNS}, seed 72"
-    );
+    for looks in [5, 20] {
+        let found = found(Way::Planned(looks), 72);
+        in_percent(&found, 78, 82);
+        let median = found.at[found.at.len() / 2];
+        assert!(
+            median * 10 <= looks * 7,
+            "{median} of {looks}: no earlier than once"
+        );
+    }
 }
 
 #[test]
 fn the_number_of_looking_at_any_time_finds_four_of_five_or_more() {
-    let leaves_out = |_, one, zero| {
-        let effect = Effect::of_rates(one, zero);
-        effect.is_ok_and(|effect| Sequence::default().look(effect).interval.low > 0.0)
-    };
-    let found = found(Looking::Continuous(5_000), &leaves_out, 73);
-    assert!(
-        (RUNS * 78 / 100..=RUNS * 88 / 100).contains(&found),
-        "{found} of {RUNS}, seed 73"
-    );
+    in_percent(&found(Way::Continuous, 73), 78, 88);
+    in_percent(&found(Way::Tuned, 74), 78, 88);
+}
+
+/// By the normal approximation the fixed test needs (3.2905 + 0.8416)²/(4·0.02²) = 10 671 units for four of five.
+#[test]
+fn a_split_of_52_to_48_is_found_by_the_number_that_the_formula_says_and_by_twice_that_at_any_time()
+{
+    let (units_a_step, seed) = (250, 75);
+    println!("seed {seed}");
+    let needed = split::bent(0.52, units_a_step, 1_000, seed);
+    let once = needed.once[1].unwrap();
+    assert!(once.abs_diff(10_671) <= 3 * units_a_step, "{once}");
+    let anytime = needed.anytime[1].unwrap();
+    assert!((once..=2 * once).contains(&anytime), "{anytime}");
 }

@@ -184,6 +184,15 @@ mod tests {
         assert_eq!(of(&[(5, 1), (5, 1), (5, 1)]).test, RatioTest::ChiSquared);
     }
 
+    /// χ² of 500²/20 500: the tail of a normal number beyond 3.4921.
+    #[test]
+    fn the_known_split_of_10_000_to_10_500_comes_out() {
+        let split = of(&[(10_000, 1), (10_500, 1)]);
+        assert!((split.p - 4.791_464e-4).abs() < 5e-11, "{}", split.p);
+        assert_eq!((split.test, split.alarm), (RatioTest::ChiSquared, true));
+        assert_eq!(of(&[(10_000, 3), (10_500, 3), (9, 0)]), split);
+    }
+
     /// Ten of ten at evens: 2/1024.
     #[test]
     fn the_exact_test_counts_outcomes() {
