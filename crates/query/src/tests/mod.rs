@@ -7,7 +7,7 @@ mod compare;
 mod delivery;
 mod drivers;
 mod effort;
-mod experiments;
+mod experiment_results;
 mod generated;
 mod journey;
 mod keys;
