@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use linkfunnel_model::{FunnelContent, FunnelQuestion};
 use linkfunnel_query::{
-    Funnel, FunnelAnswer, FunnelVersion, FunnelsAnswer, Saved, SubjectsAnswer, SubjectsQuestion,
+    DefinitionVersion, Funnel, FunnelAnswer, FunnelsAnswer, Saved, SubjectsAnswer, SubjectsQuestion,
 };
 use serde::Deserialize;
 
@@ -175,7 +175,7 @@ pub(crate) async fn save(
         ("If-Match" = Option<String>, Header, description = "Only if it is this version"),
     ),
     responses(
-        (status = 200, description = "Deleted: the version that says so", body = FunnelVersion),
+        (status = 200, description = "Deleted: the version that says so", body = DefinitionVersion),
         (status = 404, description = "No such funnel, or it was deleted",
             body = ProblemBody<'static>, content_type = "application/problem+json"),
         (status = 409, description = "It is built in, or others kept saving it",
@@ -189,7 +189,7 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Answer<Json<FunnelVersion>> {
+) -> Answer<Json<DefinitionVersion>> {
     let conditions = Conditions::of(&headers)?;
     let allowed = |tag: Option<&str>| conditions.allow(tag);
     let deleted = app
