@@ -22,15 +22,17 @@ fn shelf<'s>(store: &'s Store, tenant: &str) -> Shelf<'s> {
 /// Saves after the newest version there is.
 async fn save(store: &Store, tenant: &str, name: &str, content: Value) -> Result<u32> {
     let id = id(name);
-    let newest = shelf(store, tenant).newest(&id).await?;
-    let saved = shelf(store, tenant).save(&id, newest.as_deref(), "ann", Some(content));
+    let shelf = shelf(store, tenant);
+    let newest = shelf.newest(&id).await?;
+    let saved = shelf.save(&id, newest.as_deref(), "ann", Some(content));
     Ok(saved.await?.note.version)
 }
 
 async fn delete(store: &Store, tenant: &str, name: &str) -> Result<u32> {
     let id = id(name);
-    let newest = shelf(store, tenant).newest(&id).await?;
-    let saved = shelf(store, tenant).save(&id, newest.as_deref(), "bob", None);
+    let shelf = shelf(store, tenant);
+    let newest = shelf.newest(&id).await?;
+    let saved = shelf.save(&id, newest.as_deref(), "bob", None);
     Ok(saved.await?.note.version)
 }
 
@@ -511,4 +513,35 @@ async fn no_reader_and_no_vacuum_of_delta_tables_touches_saved_funnels() {
     let store = lab.again().await;
     assert_eq!(list(&store, "acme").await, ["my 2 deleted"]);
     assert_eq!(all_versions(&store, "acme", "my").await.len(), 2);
+}
+
+#[tokio::test]
+async fn kinds_are_apart_in_names_lists_and_limits() {
+    let lab = Lab::new().await;
+    let store = &lab.store;
+    save(store, "acme", "my", json!("funnel")).await.unwrap();
+    let experiments = store.shelf(SavedKind::Experiment, "acme");
+    assert_eq!(experiments.all().await.unwrap().len(), 0);
+    assert_eq!(experiments.newest(&id("my")).await.unwrap(), None);
+    let saved = experiments.save(&id("my"), None, "eve", Some(json!("experiment")));
+    assert_eq!(saved.await.unwrap().note.version, 1);
+    let folder = lab.dir.path().join("_linkfunnel/experiments/acme");
+    let first = folder.join("my/0000000001.json");
+    assert!(first.exists());
+    for i in 1..MAX_SAVED_EXPERIMENTS {
+        std::fs::create_dir(folder.join(format!("e{i}"))).unwrap();
+        std::fs::copy(&first, folder.join(format!("e{i}/0000000001.json"))).unwrap();
+    }
+    let store = lab.again().await;
+    let experiments = store.shelf(SavedKind::Experiment, "acme");
+    let all = experiments.all().await.unwrap();
+    assert_eq!(all.len(), MAX_SAVED_EXPERIMENTS);
+    assert_eq!(all[&id("my")].content, Some(json!("experiment")));
+    let over = experiments.save(&id("over"), None, "eve", Some(json!(1)));
+    assert_eq!(
+        limited(over.await.map(|saved| saved.note.version)),
+        "at most 500 saved experiments are kept"
+    );
+    assert_eq!(save(&store, "acme", "over", json!(1)).await.unwrap(), 1);
+    assert_eq!(list(&store, "acme").await, [r#"my 1 "funnel""#, "over 1 1"]);
 }
