@@ -95,7 +95,8 @@ pub use paths::{
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};
 pub use saved::{
-    Allowed, DefinitionVersion, Funnel, FunnelsAnswer, MAX_DEFINITIONS, Saved, Tagged,
+    Allowed, DefinitionVersion, Experiment, ExperimentChange, ExperimentsAnswer, Funnel,
+    FunnelsAnswer, MAX_DEFINITIONS, NamedExperiment, Saved, Tagged,
 };
 pub use sql::{DEFAULT_SQL_ROWS, MAX_SQL_BYTES, SqlAnswer, SqlQuestion, TABLES};
 pub use subjects::MAX_SUBJECTS;

@@ -4,6 +4,9 @@
 //! there is none meanwhile, else it looks again. So what the caller allows is allowed of the very
 //! version that is followed, and two who save at the same time leave two versions, or one refusal.
 
+mod experiment_changes;
+mod experiment_funnels;
+mod experiments;
 mod funnels;
 
 use std::ops::Bound;
@@ -18,6 +21,8 @@ use utoipa::ToSchema;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
+pub use experiment_changes::ExperimentChange;
+pub use experiments::{Experiment, ExperimentsAnswer, NamedExperiment};
 pub(crate) use funnels::FUNNELS;
 pub use funnels::{Funnel, FunnelsAnswer};
 

@@ -62,8 +62,8 @@ pub use position::{
 pub use provider::Relation;
 pub use rejects::{RejectBatchBuilder, RejectKind, RejectRow};
 pub use saved::{
-    MAX_SAVED_BYTES, MAX_SAVED_FUNNELS, MAX_SAVED_IDS, MAX_SAVED_VERSIONS, SAVED_SEEN_WITHIN_US,
-    SavedAll, SavedKind, SavedNote, SavedVersion, Shelf,
+    MAX_SAVED_BYTES, MAX_SAVED_EXPERIMENTS, MAX_SAVED_FUNNELS, MAX_SAVED_IDS, MAX_SAVED_VERSIONS,
+    SAVED_SEEN_WITHIN_US, SavedAll, SavedKind, SavedNote, SavedVersion, Shelf,
 };
 pub use schema::{
     EVENT, EVENT_KEY, INDEX, KIND_COLUMN, OCCURRED_AT, OFFSET, ORDER, PARTITION, RECEIVED_AT,

@@ -31,6 +31,8 @@ use crate::store::Store;
 
 /// Most funnels that a tenant has saved and not deleted.
 pub const MAX_SAVED_FUNNELS: usize = 500;
+/// Most experiments that a tenant has saved and not deleted.
+pub const MAX_SAVED_EXPERIMENTS: usize = 500;
 /// Most ids of a kind that a tenant has ever saved under: deleted ones keep their history.
 pub const MAX_SAVED_IDS: usize = 1_000;
 /// Most versions of one id; a deletion may be one more.
@@ -51,6 +53,8 @@ const READS_AT_ONCE: usize = 16;
 pub enum SavedKind {
     /// Definitions of funnels.
     Funnel,
+    /// Definitions of experiments.
+    Experiment,
 }
 
 /// What differs from kind to kind.
@@ -76,6 +80,15 @@ impl SavedKind {
                 reading: "reading a saved funnel",
                 listing: "listing saved funnels",
                 saving: "saving a funnel",
+            },
+            SavedKind::Experiment => &Kind {
+                folder: "experiments",
+                most: MAX_SAVED_EXPERIMENTS,
+                live: "saved experiments",
+                ids: "ids of saved and deleted experiments",
+                reading: "reading a saved experiment",
+                listing: "listing saved experiments",
+                saving: "saving an experiment",
             },
         }
     }

@@ -7,6 +7,7 @@ mod compare;
 mod delivery;
 mod drivers;
 mod effort;
+mod experiments;
 mod generated;
 mod journey;
 mod keys;
