@@ -8,6 +8,7 @@ mod access;
 mod app;
 mod body;
 mod dead_letters;
+mod definitions;
 mod drivers;
 mod effort;
 mod etag;

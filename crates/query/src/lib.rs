@@ -101,7 +101,10 @@ pub use paths::{
 };
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};
-pub use saved::{Allowed, Funnel, FunnelVersion, FunnelsAnswer, MAX_FUNNELS, Saved, Tagged};
+pub use saved::{
+    Allowed, DefinitionVersion, Experiment, ExperimentChange, ExperimentsAnswer, Funnel,
+    FunnelsAnswer, MAX_DEFINITIONS, NamedExperiment, Saved, Tagged,
+};
 pub use sql::{DEFAULT_SQL_ROWS, MAX_SQL_BYTES, SqlAnswer, SqlQuestion, TABLES};
 pub use subjects::MAX_SUBJECTS;
 pub use surfaces::{SurfacesAnswer, SurfacesQuestion};

@@ -25,9 +25,6 @@ A key for a server that wants one is read from LINKFUNNEL_KEY.")]
 pub(crate) struct ResultsArgs {
     /// Its id, as events tell it
     id: String,
-    /// Read an earlier version of its definition
-    #[arg(long, value_name = "N")]
-    version: Option<u32>,
     /// Count those too whose window still runs: rates are then so far
     #[arg(long)]
     include_open: bool,
@@ -67,7 +64,6 @@ impl ResultsArgs {
         let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
         let client = Client::new(url, self.tenant.as_deref());
         let mut parameters = Vec::new();
-        parameters.extend(self.version.map(|version| ("version", version.to_string())));
         parameters.extend(self.include_open.then(|| ("include_open", "true".to_owned())));
         parameters.extend(self.as_of.clone().map(|as_of| ("as_of", as_of)));
         let path = format!("/experiments/{}/results", escaped(&self.id));
@@ -80,7 +76,6 @@ impl ResultsArgs {
         let tenant = tenant.unwrap_or(linkfunnel_model::DEFAULT_TENANT);
         let question = ExperimentQuestion {
             id: self.id.clone(),
-            version: self.version,
             include_open: self.include_open,
             as_of: self.as_of.clone(),
         };

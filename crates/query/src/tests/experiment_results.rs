@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linkfunnel_model::{Event, Experiment, ExperimentContent};
+use linkfunnel_model::{Event, Experiment, ExperimentContent, Mistake};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{DAY, SECOND, T0, World, event, merge, short};
-use crate::{ExperimentAnswer, ExperimentQuestion};
+use super::{DAY, World, event, merge, short};
+use crate::{Engine, ExperimentAnswer, ExperimentQuestion, NamedExperiment};
 
 /// Journeys in two variants from 1 September on, by the funnel [`short`].
 fn definition(fields: serde_json::Value) -> serde_json::Value {
@@ -22,26 +22,40 @@ fn definition(fields: serde_json::Value) -> serde_json::Value {
     definition
 }
 
-fn asked(definition: serde_json::Value) -> ExperimentQuestion {
-    let content = json!({"name": "Shorter consent", "definition": definition});
-    let content: ExperimentContent = serde_json::from_value(content).unwrap();
+fn asked() -> ExperimentQuestion {
     ExperimentQuestion {
         id: "consent".to_owned(),
-        content,
         include_open: false,
         as_of: None,
     }
 }
 
+fn named(definition: serde_json::Value) -> Result<NamedExperiment, Mistake> {
+    let content = json!({"name": "Shorter consent", "definition": definition});
+    let content: ExperimentContent = serde_json::from_value(content).unwrap();
+    Ok(NamedExperiment {
+        checked: content.check()?,
+        content,
+        version: 1,
+        changes: Vec::new(),
+    })
+}
+
+async fn try_results(
+    engine: &Engine,
+    question: &ExperimentQuestion,
+    definition: serde_json::Value,
+) -> crate::Result<ExperimentAnswer> {
+    engine
+        .results_of("default", question, named(definition)?)
+        .await
+}
+
 async fn results(world: &World, fields: serde_json::Value) -> ExperimentAnswer {
-    let question = asked(definition(fields));
-    world
-        .engine
-        .experiment_results("default", question)
+    try_results(&world.engine, &asked(), definition(fields))
         .await
         .unwrap()
 }
-
 /// [`event`] with `exp=VARIANT` for an exposure and `assigned=VARIANT` for an assignment.
 fn told(line: &str, number: usize, unit: &'static str) -> Event<'static> {
     let is_told = |word: &&str| word.starts_with("exp=") || word.starts_with("assigned=");
@@ -218,16 +232,7 @@ async fn an_experiment_without_traffic_says_so() {
 
 #[tokio::test]
 async fn open_units_are_left_out_unless_asked_for() {
-    let world = world(
-        "journey",
-        "0 a opened exp=old
-         1d+1 b opened exp=old
-         1d+2 b linked
-         1d+1 c opened exp=new",
-    )
-    .await;
-    world.watermark(50 * DAY);
-    let young = self::world(
+    let young = world(
         "journey",
         "0 a opened exp=old
          39d+23h b opened exp=old
@@ -240,11 +245,9 @@ async fn open_units_are_left_out_unless_asked_for() {
     assert_eq!(answer.verdict.decision, "too early");
     let question = ExperimentQuestion {
         include_open: true,
-        ..asked(definition(json!({})))
+        ..asked()
     };
-    let answer = young
-        .engine
-        .experiment_results("default", question)
+    let answer = try_results(&young.engine, &question, definition(json!({})))
         .await
         .unwrap();
     assert_eq!(counts(&answer), ["old: 2, 1, 2 1 1", "new: 0, 0, 0 0 0"]);
@@ -403,10 +406,7 @@ async fn mistakes_point_at_the_culprit() {
             "/definition/variants",
         ),
     ] {
-        let question = asked(definition(fields.clone()));
-        let error = world
-            .engine
-            .experiment_results("default", question)
+        let error = try_results(&world.engine, &asked(), definition(fields.clone()))
             .await
             .unwrap_err();
         let crate::Error::Invalid {
@@ -492,8 +492,8 @@ proptest! {
             world.publish(0, &events);
             world.watermark(40 * DAY);
             let funnel = super::short_with(json!({"window": format!("PT{window}S")}));
-            let question = asked(definition(json!({"funnel": funnel})));
-            let first = world.engine.experiment_results("default", question.clone()).await.unwrap();
+            let definition = definition(json!({"funnel": funnel}));
+            let first = try_results(&world.engine, &asked(), definition.clone()).await.unwrap();
             if seen == 0 { return }
             for (i, variant) in first.variants.iter().enumerate() {
                 let mut told = vec![variant.units];
@@ -504,7 +504,7 @@ proptest! {
             world.commit().await;
             world.compact().await;
             for threads in [1, 3] {
-                let again = world.engine(threads).experiment_results("default", question.clone()).await.unwrap();
+                let again = try_results(&world.engine(threads), &asked(), definition.clone()).await.unwrap();
                 assert_eq!(without_meta(&again), without_meta(&first));
             }
         });
@@ -673,5 +673,4 @@ async fn the_time_to_the_step_is_from_exposure() {
     assert_eq!(shares, [0.5, 1.0]);
     assert_eq!(answer.primary[1].measures, "time");
     assert_eq!(answer.primary[1].arms[1].value, Some(5_000.0));
-    let _ = (T0, SECOND);
 }

@@ -8,6 +8,7 @@ mod delivery;
 mod drivers;
 mod effort;
 mod experiment_results;
+mod experiments;
 mod generated;
 mod journey;
 mod keys;
