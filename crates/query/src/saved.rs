@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 pub use experiment_changes::ExperimentChange;
+pub(crate) use experiment_funnels::measured;
 pub use experiments::{Experiment, ExperimentsAnswer, NamedExperiment};
 pub(crate) use funnels::FUNNELS;
 pub use funnels::{Funnel, FunnelsAnswer};
