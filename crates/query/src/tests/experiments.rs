@@ -27,7 +27,7 @@ impl World {
         self.now.store(now, std::sync::atomic::Ordering::Relaxed);
     }
 
-    async fn try_define(&self, name: &str, change: Value) -> Result<u32, Error> {
+    async fn try_set_up(&self, name: &str, change: Value) -> Result<u32, Error> {
         let content = json!({"name": name, "definition": definition(change)});
         let content: ExperimentContent = serde_json::from_value(content).unwrap();
         let engine = &self.engine;
@@ -36,11 +36,11 @@ impl World {
     }
 
     /// Defines the experiment `test`.
-    async fn define(&self, change: Value) -> u32 {
-        self.try_define("Test", change).await.unwrap()
+    async fn set_up(&self, change: Value) -> u32 {
+        self.try_set_up("Test", change).await.unwrap()
     }
 
-    async fn undefine(&self) {
+    async fn take_down(&self) {
         let engine = &self.engine;
         let deleted = engine.delete_experiment(&self.tenant, "test", "bob", &|_| true);
         deleted.await.unwrap();
@@ -71,8 +71,8 @@ impl World {
     }
 
     /// Status, code and pointer of a definition that is refused.
-    async fn refused(&self, change: Value) -> (u16, String, String) {
-        let error = self.try_define("Test", change).await.unwrap_err();
+    async fn refused_set_up(&self, change: Value) -> (u16, String, String) {
+        let error = self.try_set_up("Test", change).await.unwrap_err();
         let (code, pointer) = (error.code().to_owned(), error.pointer().to_owned());
         (error.status(), code, pointer)
     }
@@ -92,24 +92,24 @@ fn told(change: &ExperimentChange) -> String {
 #[tokio::test]
 async fn only_what_changed_the_definition_after_its_start_is_a_change_newest_first() {
     let world = World::new().await;
-    world.define(json!({})).await;
+    world.set_up(json!({})).await;
     world.at_second(9);
-    world.define(json!({"planned_units": 10})).await;
+    world.set_up(json!({"planned_units": 10})).await;
     world.at_second(10);
-    world.define(json!({"planned_units": 20})).await;
+    world.set_up(json!({"planned_units": 20})).await;
     assert_eq!(world.changed().await, [""; 0], "at the start, not after it");
     world.at_second(11);
     let both = json!({"alpha": 0.01, "method": {"continuous": {}}, "planned_units": 20});
-    assert_eq!(world.define(both.clone()).await, 4);
+    assert_eq!(world.set_up(both.clone()).await, 4);
     world.at_second(12);
-    assert_eq!(world.try_define("Renamed", both.clone()).await.unwrap(), 5);
+    assert_eq!(world.try_set_up("Renamed", both.clone()).await.unwrap(), 5);
     assert_eq!(world.changed().await, ["4 ann alpha method"]);
     world.at_second(13);
-    world.undefine().await;
+    world.take_down().await;
     world.at_second(14);
     let mut control = both;
     control["control"] = json!("b");
-    assert_eq!(world.define(control).await, 7);
+    assert_eq!(world.set_up(control).await, 7);
     assert_eq!(
         world.changed().await,
         ["7 ann control", "6 bob deleted", "4 ann alpha method"],
@@ -138,12 +138,12 @@ async fn only_what_changed_the_definition_after_its_start_is_a_change_newest_fir
 #[tokio::test]
 async fn the_start_that_counts_is_the_one_the_definition_has_now() {
     let world = World::new().await;
-    world.define(json!({})).await;
+    world.set_up(json!({})).await;
     world.at_second(15);
-    world.define(json!({"start": "2026-10-01T00:00:20Z"})).await;
+    world.set_up(json!({"start": "2026-10-01T00:00:20Z"})).await;
     assert_eq!(world.changed().await, [""; 0], "it has not started yet");
     world.at_second(16);
-    world.define(json!({"start": "2026-10-01T00:00:05Z"})).await;
+    world.set_up(json!({"start": "2026-10-01T00:00:05Z"})).await;
     assert_eq!(world.changed().await, ["3 ann start", "2 ann start"]);
 }
 
@@ -151,7 +151,7 @@ async fn the_start_that_counts_is_the_one_the_definition_has_now() {
 async fn of_an_experiment_that_is_defined_after_its_start_all_came_later() {
     let world = World::new().await;
     world.at_second(11);
-    world.define(json!({})).await;
+    world.set_up(json!({})).await;
     let all = "alpha correction funnel in_two_variants method primary start timezone unit variants";
     assert_eq!(world.changed().await, [format!("1 ann {all}")]);
 }
@@ -167,7 +167,7 @@ async fn a_saved_funnel_that_the_definition_names_is_watched_too() {
         "primary": [{"name": "p", "funnel": "second"}, {"name": "q", "funnel": "mine"}],
         "guardrails": [{"name": "g", "funnel": "third", "margin": 0.1}]
     });
-    world.define(named).await;
+    world.set_up(named).await;
     world.at_second(11);
     let wider = || short_with(json!({"window": "P3D"}));
     world.keep_funnel("mine", "mine", wider()).await;
@@ -192,7 +192,7 @@ async fn a_saved_funnel_that_the_definition_names_is_watched_too() {
         "its own tag does not tell of funnels"
     );
     world.keep_funnel("late", "late", short()).await;
-    world.define(json!({"funnel": "late"})).await;
+    world.set_up(json!({"funnel": "late"})).await;
     assert_eq!(
         world.changed().await,
         ["2 ann funnel guardrails primary"],
@@ -216,13 +216,13 @@ async fn an_unknown_or_deleted_experiment_is_told_which_there_are() {
         named(&world, "test").await,
         (404, "unknown_experiment", none.clone())
     );
-    world.define(json!({})).await;
+    world.set_up(json!({})).await;
     let near = "no experiment is called \"tets\"; did you mean test? There are test".to_owned();
     assert_eq!(
         named(&world, "tets").await,
         (404, "unknown_experiment", near)
     );
-    world.undefine().await;
+    world.take_down().await;
     let (status, code, detail) = named(&world, "test").await;
     assert_eq!((status, code), (404, "experiment_deleted"));
     assert!(
@@ -258,7 +258,7 @@ async fn a_definition_of_a_newer_program_is_shown_and_not_guessed_at() {
         (&shown.definition, shown.changes.len()),
         (&newer["definition"], 0)
     );
-    assert_eq!(world.define(json!({})).await, 2, "and can be replaced");
+    assert_eq!(world.set_up(json!({})).await, 2, "and can be replaced");
 }
 
 #[tokio::test]
@@ -335,7 +335,7 @@ async fn what_the_named_funnels_cannot_show_is_refused_at_once_with_the_culprit(
             "/primary/0/step",
         ),
     ] {
-        let refused = world.refused(change.clone()).await;
+        let refused = world.refused_set_up(change.clone()).await;
         let expected = (422, code.to_owned(), format!("/definition{pointer}"));
         assert_eq!(refused, expected, "{change}");
     }
@@ -344,16 +344,16 @@ async fn what_the_named_funnels_cannot_show_is_refused_at_once_with_the_culprit(
 
     let steps = [1, 2, 3].map(|step| json!({"name": format!("s{step}"), "step": step}));
     world
-        .define(json!({"funnel": "mine", "primary": steps}))
+        .set_up(json!({"funnel": "mine", "primary": steps}))
         .await;
     let step = json!({"name": "long", "funnel": "linking", "step": 4});
-    world.define(primary(step)).await; // of its own funnel, not of the experiment's
+    world.set_up(primary(step)).await; // of its own funnel, not of the experiment's
 }
 
 #[tokio::test]
 async fn a_funnel_that_another_process_just_saved_is_there() {
     let world = World::new().await;
-    world.define(json!({})).await; // the list of funnels was read
+    world.set_up(json!({})).await; // the list of funnels was read
     let location = Location::parse(world._dir.path().to_str().unwrap()).unwrap();
     let clock: linkfunnel_model::Clock = std::sync::Arc::new(|| super::T0);
     let other = Store::open(&location, StoreOptions::default(), clock)
@@ -363,14 +363,14 @@ async fn a_funnel_that_another_process_just_saved_is_there() {
     let shelf = other.shelf(SavedKind::Funnel, "default");
     let id = SavedId::parse("mine").unwrap();
     shelf.save(&id, None, "ann", Some(content)).await.unwrap();
-    assert_eq!(world.define(json!({"funnel": "mine"})).await, 2);
+    assert_eq!(world.set_up(json!({"funnel": "mine"})).await, 2);
 }
 
 #[tokio::test]
 async fn a_funnel_and_an_experiment_of_one_id_are_apart() {
     let world = World::new().await;
     world.keep_funnel("test", "A funnel", short()).await;
-    world.define(json!({})).await;
+    world.set_up(json!({})).await;
     let content: ExperimentContent =
         serde_json::from_value(json!({"name": "Test", "definition": definition(json!({}))}))
             .unwrap();

@@ -523,8 +523,9 @@ async fn kinds_are_apart_in_names_lists_and_limits() {
     let experiments = store.shelf(SavedKind::Experiment, "acme");
     assert_eq!(experiments.all().await.unwrap().len(), 0);
     assert_eq!(experiments.newest(&id("my")).await.unwrap(), None);
-    let saved = experiments.save(&id("my"), None, "eve", Some(json!("experiment")));
-    assert_eq!(saved.await.unwrap().note.version, 1);
+    let content = Some(json!("experiment"));
+    let saved = experiments.save(&id("my"), None, "eve", content).await;
+    assert_eq!(saved.unwrap().note.version, 1);
     let folder = lab.dir.path().join("_linkfunnel/experiments/acme");
     let first = folder.join("my/0000000001.json");
     assert!(first.exists());
@@ -537,11 +538,10 @@ async fn kinds_are_apart_in_names_lists_and_limits() {
     let all = experiments.all().await.unwrap();
     assert_eq!(all.len(), MAX_SAVED_EXPERIMENTS);
     assert_eq!(all[&id("my")].content, Some(json!("experiment")));
-    let over = experiments.save(&id("over"), None, "eve", Some(json!(1)));
-    assert_eq!(
-        limited(over.await.map(|saved| saved.note.version)),
-        "at most 500 saved experiments are kept"
-    );
+    let over_id = id("over");
+    let over = experiments.save(&over_id, None, "eve", Some(json!(1)));
+    let over = over.await.map(|saved| saved.note.version);
+    assert_eq!(limited(over), "at most 500 saved experiments are kept");
     assert_eq!(save(&store, "acme", "over", json!(1)).await.unwrap(), 1);
     assert_eq!(list(&store, "acme").await, [r#"my 1 "funnel""#, "over 1 1"]);
 }
