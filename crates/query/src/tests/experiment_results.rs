@@ -318,19 +318,19 @@ async fn a_segment_is_frozen_at_the_first_exposure() {
 async fn values_are_added_up_within_the_window_and_before_exposure() {
     let world = world(
         "company",
-        "0 - payment.received company_id=c1 payment.amount_minor=700
+        "0 - payment.settled company_id=c1 payment.amount_minor=700
          1d - experiment.exposed exp=old company_id=c1
-         1d+1 - payment.received company_id=c1 payment.amount_minor=100
-         1d+2 - payment.received company_id=c1 payment.amount_minor=50
-         2d+1 - payment.received company_id=c1 payment.amount_minor=5000
+         1d+1 - payment.settled company_id=c1 payment.amount_minor=100
+         1d+2 - payment.settled company_id=c1 payment.amount_minor=50
+         2d+1 - payment.settled company_id=c1 payment.amount_minor=5000
          1d - experiment.exposed exp=old company_id=c2
          1d - experiment.exposed exp=new company_id=c3
-         1d+1 - payment.received company_id=c3 payment.amount_minor=30
+         1d+1 - payment.settled company_id=c3 payment.amount_minor=30
          1d - experiment.exposed exp=new company_id=c4
-         1d+1 - payment.received company_id=c4 payment.amount_minor=10",
+         1d+1 - payment.settled company_id=c4 payment.amount_minor=10",
     )
     .await;
-    let amount = json!({"event": "payment.received", "sum": "payment.amount_minor"});
+    let amount = json!({"event": "payment.settled", "sum": "payment.amount_minor"});
     let answer = results(
         &world,
         json!({
@@ -338,7 +338,7 @@ async fn values_are_added_up_within_the_window_and_before_exposure() {
             "funnel": super::short_with(json!({"subject": "company"})),
             "primary": [
                 {"name": "Paid", "mean": amount},
-                {"name": "A payment", "ratio": {"numerator": amount, "denominator": {"event": "payment.received"}}},
+                {"name": "A payment", "ratio": {"numerator": amount, "denominator": {"event": "payment.settled"}}},
             ],
         }),
     )
@@ -425,7 +425,7 @@ async fn mistakes_point_at_the_culprit() {
 type Dealt = (i64, u8, u8, u8, Option<(bool, bool)>);
 
 fn line((at, journey, company, what, told): &Dealt) -> String {
-    let what = ["opened", "chose", "linked", "sync.completed"][usize::from(*what)];
+    let what = ["opened", "chose", "linked", "sync.initial_completed"][usize::from(*what)];
     let told = told.map_or(String::new(), |(is_new, exposes)| {
         let variant = if is_new { "new" } else { "old" };
         let key = if exposes { "exp" } else { "assigned" };
