@@ -15,8 +15,8 @@ fn content(alpha: f64) -> Value {
             "unit": "company",
             "variants": [{"name": "control", "weight": 0.5}, {"name": "short", "weight": 0.5}],
             "start": "2026-11-22T12:01:00Z", "end": "2027-01-01", "planned_units": 20_000,
-            "funnel": "linking",
-            "primary": [{"name": "Linked"}, {"name": "Time to link", "time_to_step": 2, "better": "lower"}],
+            "funnel": "first_link",
+            "primary": [{"name": "First data"}, {"name": "Time to the prompt", "time_to_step": 2, "better": "lower"}],
             "guardrails": [{"name": "Applications", "funnel": "application", "relative_margin": 0.05}],
             "method": {"sequential": {"looks": 5}}, "alpha": alpha, "segments": ["category"]
         }
@@ -329,7 +329,7 @@ async fn another_tenant_sees_nothing_of_an_experiment_by_any_route() {
     assert_eq!(mine.json()["name"], "the secret experiment");
 
     // a funnel of one tenant is none of the other's
-    let funnel = json!({"name": "F", "definition": {"steps": steps(), "window": "PT24H", "subject": "journey"}});
+    let funnel = json!({"name": "F", "definition": {"steps": steps(), "window": "PT24H", "subject": "company"}});
     let path = "/api/v1/funnels/hidden";
     world
         .send(World::keyed("PUT", path, "a"), &funnel.to_string())
