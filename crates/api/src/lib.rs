@@ -13,6 +13,7 @@ mod drivers;
 mod effort;
 mod etag;
 mod events;
+mod experiments;
 mod failure;
 mod formats;
 mod funnel_result;

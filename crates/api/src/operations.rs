@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 23] = [
+const PLACES: [(&str, &str); 27] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -87,6 +87,16 @@ const PLACES: [(&str, &str); 23] = [
         "GET /api/v1/funnels/{id}/result",
         "its numbers, with an ETag",
     ),
+    (
+        "GET /api/v1/experiments",
+        "the experiments that are defined",
+    ),
+    (
+        "GET /api/v1/experiments/{id}",
+        "one of them, with its history and what changed after its start",
+    ),
+    ("PUT /api/v1/experiments/{id}", "define one"),
+    ("DELETE /api/v1/experiments/{id}", "delete one"),
     (
         "GET /api/v1/journeys/{id}",
         "one journey: its events, and why it is where it is",

@@ -18,8 +18,8 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
 use crate::{
-    dead_letters, drivers, effort, events, funnel_result, funnels, journeys, never_succeeded,
-    operations, paths, sql, success_rates, surfaces,
+    dead_letters, drivers, effort, events, experiments, funnel_result, funnels, journeys,
+    never_succeeded, operations, paths, sql, success_rates, surfaces,
 };
 
 /// All routes, behind the shell and gzip.
@@ -61,11 +61,17 @@ pub fn router(app: App) -> Router {
     let definitions = Router::new()
         .route("/api/v1/funnels", get(funnels::list))
         .route("/api/v1/funnels/{id}", get(funnels::one))
+        .route("/api/v1/experiments", get(experiments::list))
+        .route("/api/v1/experiments/{id}", get(experiments::one))
         .route_layer(needs(Scope::Read));
     let changes = Router::new()
         .route(
             "/api/v1/funnels/{id}",
             put(funnels::save).delete(funnels::delete),
+        )
+        .route(
+            "/api/v1/experiments/{id}",
+            put(experiments::save).delete(experiments::delete),
         )
         .route_layer(needs(Scope::Manage));
     let repair = Router::new()

@@ -105,7 +105,7 @@ fn what_may_be_said_is_accepted() {
         {"method": {"continuous": {"tuned_for": 1}}}
         {"method": {"sequential": {"looks": 2}}, "planned_units": 10}
         {"method": {"sequential": {"looks": 20}}, "planned_units": 10}
-        {"alpha": 0.5}
+        {"alpha": 0.4}
         {"primary": [{"name": "m", "step": 2}, {"name": "t", "time_to_step": 2}]}
         {"primary": [{"name": "m", "mean": {"event": "provider.selected", "where": [{"field": "surface", "op": "exists"}]}}]}
         {"primary": [{"name": "m", "mean": {"event": "invoice.paid", "sum": "payment.amount_minor"}}]}
@@ -170,7 +170,7 @@ fn mistakes_carry_code_and_pointer() {
         out_of_range /method {"method": {"sequential": {"looks": 1}}, "planned_units": 10}
         out_of_range /method {"method": {"sequential": {"looks": 21}}, "planned_units": 10}
         out_of_range /alpha {"alpha": 0}
-        out_of_range /alpha {"alpha": 0.51}
+        out_of_range /alpha {"alpha": 0.41}
     "#;
     for line in refused.trim().lines() {
         let (expected, change) = line.trim().split_once(" {").unwrap();

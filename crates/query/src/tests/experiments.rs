@@ -310,6 +310,11 @@ async fn what_the_named_funnels_cannot_show_is_refused_at_once_with_the_culprit(
             "/primary/1/time_to_step",
         ),
         (
+            primary(json!({"name": "m", "time_to_step": 2})), // of journeys, not of the company
+            "finer_subject",
+            "/primary/1/time_to_step",
+        ),
+        (
             primary(json!({"name": "m", "funnel": "strict"})),
             "not_in_experiments",
             "/primary/1/funnel",
