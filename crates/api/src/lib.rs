@@ -12,6 +12,7 @@ mod drivers;
 mod effort;
 mod etag;
 mod events;
+mod experiment_plan;
 mod failure;
 mod formats;
 mod funnel_result;

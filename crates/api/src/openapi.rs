@@ -48,6 +48,7 @@ pub fn openapi_json() -> &'static str {
         crate::surfaces::surfaces,
         crate::never_succeeded::never_succeeded,
         crate::effort::effort,
+        crate::experiment_plan::plan,
         crate::sql::sql,
         crate::dead_letters::list,
         crate::dead_letters::replay,

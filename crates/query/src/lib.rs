@@ -17,6 +17,7 @@ mod drivers;
 mod effort;
 mod engine;
 mod error;
+mod experiment_plan;
 mod funnel;
 mod funnel_table;
 mod gather;
@@ -76,6 +77,12 @@ pub use effort::{
 };
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
+pub use experiment_plan::{
+    ArmUnits, DEFAULT_AFTER_DAYS, DEFAULT_LOOKS, ExperimentPlanAnswer, ExperimentPlanQuestion,
+    MAX_AFTER_DAYS, MAX_DURATIONS, MAX_PLANNED_VARIANTS, MeasuredBaseline, NO_DAILY_UNITS,
+    PlanBaseline, PlanEffect, PlannedBaseline, PlannedEffect, PlannedMethod, PlannedTraffic,
+    ShownAfter, SmallestEffect, plan_at_rate,
+};
 pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};
 pub use journey_answer::{

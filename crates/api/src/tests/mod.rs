@@ -4,6 +4,7 @@ mod analyses;
 mod intake;
 mod journeys;
 mod operations;
+mod planning;
 mod questions;
 mod rates;
 mod refusals;

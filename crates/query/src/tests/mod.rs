@@ -17,6 +17,7 @@ mod lists;
 mod membership;
 mod named;
 mod paths;
+mod planning;
 mod rates;
 mod results;
 mod sql;
