@@ -29,7 +29,7 @@ pub(crate) struct Asked {
 /// The results of an experiment by its newest definition, everything from one view: variants, lift with intervals, guardrails,
 /// health, segments, time to convert, series by day, and a verdict in words with the rule that gave it. linkfunnel analyses
 /// experiments, it does not assign.
-#[utoipa::path(get, path = "/api/v1/experiments/{id}/results", operation_id = "get_experiment_results", tag = "experiments",
+#[utoipa::path(get, path = "/api/v1/experiments/{id}/results", operation_id = "get_experiment_results", tag = "questions",
     params(
         ("id" = String, Path, description = "The experiment's id, as events tell it", example = "short_consent"),
         Asked,

@@ -13,6 +13,8 @@ mod drivers;
 mod effort;
 mod etag;
 mod events;
+mod experiment_plan;
+mod experiment_results;
 mod experiments;
 mod failure;
 mod formats;

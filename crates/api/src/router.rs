@@ -18,8 +18,9 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
 use crate::{
-    dead_letters, drivers, effort, events, experiments, funnel_result, funnels, journeys,
-    never_succeeded, operations, paths, sql, success_rates, surfaces,
+    dead_letters, drivers, effort, events, experiment_plan, experiment_results, experiments,
+    funnel_result, funnels, journeys, never_succeeded, operations, paths, sql, success_rates,
+    surfaces,
 };
 
 /// All routes, behind the shell and gzip.
@@ -52,6 +53,11 @@ pub fn router(app: App) -> Router {
             get(never_succeeded::never_succeeded),
         )
         .route("/api/v1/effort", get(effort::effort))
+        .route("/api/v1/experiments/plan", post(experiment_plan::plan))
+        .route(
+            "/api/v1/experiments/{id}/results",
+            get(experiment_results::results),
+        )
         .route("/api/v1/sql", post(sql::sql))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route_layer(from_fn(move |request, next| {

@@ -18,6 +18,7 @@ mod effort;
 mod engine;
 mod error;
 mod experiment;
+mod experiment_plan;
 mod funnel;
 mod funnel_table;
 mod gather;
@@ -82,6 +83,12 @@ pub use experiment::{
     ExperimentQuestion, GuardrailTold, GuardrailVerdict, Health, HeterogeneityTold, LookTold,
     MethodTold, MetricTold, SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold,
     StratifiedTold, TimeArm, TimeComparison, TimeTold, VariantTold, VerdictTold,
+};
+pub use experiment_plan::{
+    ArmUnits, DEFAULT_AFTER_DAYS, DEFAULT_LOOKS, ExperimentPlanAnswer, ExperimentPlanQuestion,
+    MAX_AFTER_DAYS, MAX_DURATIONS, MAX_PLANNED_VARIANTS, MeasuredBaseline, NO_DAILY_UNITS,
+    PlanBaseline, PlanEffect, PlannedBaseline, PlannedEffect, PlannedMethod, PlannedTraffic,
+    ShownAfter, SmallestEffect, plan_at_rate,
 };
 pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};

@@ -5,6 +5,7 @@ mod experiments;
 mod intake;
 mod journeys;
 mod operations;
+mod planning;
 mod questions;
 mod rates;
 mod refusals;

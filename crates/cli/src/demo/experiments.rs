@@ -13,7 +13,10 @@ pub(super) const EXAMPLE: &str = "short_consent";
 /// Defines the experiments that run since `start_us`, unless they are.
 pub(super) async fn define(engine: &Engine, start_us: i64) -> Result<()> {
     let start = instant_text(start_us);
-    for (id, content) in [(EXAMPLE, short_consent(&start)), ("mandatory_step", mandatory_step(&start))] {
+    for (id, content) in [
+        (EXAMPLE, short_consent(&start)),
+        ("mandatory_step", mandatory_step(&start)),
+    ] {
         let content: ExperimentContent =
             serde_json::from_value(content).doing(|| format!("defining the experiment {id}"))?;
         let known = engine.experiment(DEFAULT_TENANT, id, None).await;

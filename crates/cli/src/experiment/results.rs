@@ -64,7 +64,10 @@ impl ResultsArgs {
         let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
         let client = Client::new(url, self.tenant.as_deref());
         let mut parameters = Vec::new();
-        parameters.extend(self.include_open.then(|| ("include_open", "true".to_owned())));
+        parameters.extend(
+            self.include_open
+                .then(|| ("include_open", "true".to_owned())),
+        );
         parameters.extend(self.as_of.clone().map(|as_of| ("as_of", as_of)));
         let path = format!("/experiments/{}/results", escaped(&self.id));
         let answer = client.get(&with_parameters(&path, &parameters))?;

@@ -20,7 +20,10 @@ pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
     out.push_str(&screen.bold(&title));
     out.push('\n');
     paragraph(&answer.verdict.sentence, screen, &mut out);
-    let rule = format!("Verdict: {} ({}).", answer.verdict.decision, answer.verdict.rule);
+    let rule = format!(
+        "Verdict: {} ({}).",
+        answer.verdict.decision, answer.verdict.rule
+    );
     paragraph(&rule, screen, &mut out);
     paragraph(&health(answer), screen, &mut out);
     for finding in &answer.health.findings {
@@ -39,7 +42,10 @@ pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
             section("Guardrails", guardrails(&answer.guardrails));
         }
         for segments in &answer.segments {
-            section(&format!("{} by {}", answer.primary[0].name, segments.field), by_segment(segments));
+            section(
+                &format!("{} by {}", answer.primary[0].name, segments.field),
+                by_segment(segments),
+            );
         }
         out.push('\n');
         for line in notes(answer) {
@@ -73,7 +79,10 @@ fn health(answer: &ExperimentAnswer) -> String {
         None => "nothing to split".to_owned(),
     };
     let two = words::count(health.in_two_variants);
-    format!("Health: {} · {split} · {two} in two variants", health.status)
+    format!(
+        "Health: {} · {split} · {two} in two variants",
+        health.status
+    )
 }
 
 /// Units, then each step of the funnel, a column a variant.
@@ -91,8 +100,14 @@ fn rates(answer: &ExperimentAnswer) -> Grid {
     if answer.variants.iter().any(|variant| variant.open > 0) {
         rows.push(count("  window over", |variant| Some(variant.matured)));
     }
-    if answer.variants.iter().any(|variant| variant.subjects.is_some()) {
-        rows.push(count("  their subjects, window over", |variant| variant.matured_subjects));
+    if answer
+        .variants
+        .iter()
+        .any(|variant| variant.subjects.is_some())
+    {
+        rows.push(count("  their subjects, window over", |variant| {
+            variant.matured_subjects
+        }));
     }
     for step in &answer.steps {
         rows.push(Row {
@@ -102,7 +117,11 @@ fn rates(answer: &ExperimentAnswer) -> Grid {
         });
     }
     Grid {
-        head: answer.variants.iter().map(|variant| tame(&variant.name, MAX_NAME)).collect(),
+        head: answer
+            .variants
+            .iter()
+            .map(|variant| tame(&variant.name, MAX_NAME))
+            .collect(),
         rows,
     }
 }
@@ -111,8 +130,17 @@ fn rates(answer: &ExperimentAnswer) -> Grid {
 fn comparisons(answer: &ExperimentAnswer) -> Grid {
     let is_continuous = answer.method.name == "continuous";
     let is_corrected = answer.method.family > 1;
-    let mut head = vec!["difference", "interval", "lift", if is_corrected { "p corrected" } else { "p" }];
-    if answer.primary.iter().any(|metric| metric.measures == "rate") {
+    let mut head = vec![
+        "difference",
+        "interval",
+        "lift",
+        if is_corrected { "p corrected" } else { "p" },
+    ];
+    if answer
+        .primary
+        .iter()
+        .any(|metric| metric.measures == "rate")
+    {
         head.push("chance to win");
     }
     let mut rows = Vec::new();
@@ -128,7 +156,10 @@ fn comparisons(answer: &ExperimentAnswer) -> Grid {
                 true => (one.anytime.low, one.anytime.high),
                 false => (one.difference.low, one.difference.high),
             };
-            let lift = one.lift.value.map_or(NONE.to_owned(), |lift| format!("{} %", words::points(lift)));
+            let lift = one
+                .lift
+                .value
+                .map_or(NONE.to_owned(), |lift| format!("{} %", words::points(lift)));
             let win = one.chance_to_win.map_or(NONE.to_owned(), words::percent);
             rows.push(Row {
                 label: label(metric, one, answer.variants.len() > 2),
@@ -139,7 +170,10 @@ fn comparisons(answer: &ExperimentAnswer) -> Grid {
                     p.map_or(NONE.to_owned(), p_value).into(),
                     win.into(),
                 ],
-                note: one.code.as_ref().map(|code| format!("no comparison: {}", code.replace('_', " "))),
+                note: one
+                    .code
+                    .as_ref()
+                    .map(|code| format!("no comparison: {}", code.replace('_', " "))),
                 ..Row::default()
             });
         }
@@ -175,7 +209,11 @@ fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
                 1 => name,
                 _ => format!("{name}, {}", tame(&verdict.variant, MAX_NAME)),
             };
-            let sign = if guardrail.better == "higher" { -1.0 } else { 1.0 };
+            let sign = if guardrail.better == "higher" {
+                -1.0
+            } else {
+                1.0
+            };
             let unit = if guardrail.is_relative { " %" } else { "" };
             rows.push(Row {
                 label,
@@ -205,7 +243,9 @@ fn by_segment(segments: &SegmentsTold) -> Grid {
                 _ => format!("{name}, {}", tame(&one.variant, MAX_NAME)),
             };
             let points = |value: Option<f64>| value.map_or(NONE.to_owned(), words::points);
-            let Between { value, low, high, .. } = one.difference;
+            let Between {
+                value, low, high, ..
+            } = one.difference;
             rows.push(Row {
                 label,
                 cells: vec![
@@ -219,7 +259,9 @@ fn by_segment(segments: &SegmentsTold) -> Grid {
         }
     }
     Grid {
-        head: ["of", "difference", "interval", "p corrected"].map(str::to_owned).to_vec(),
+        head: ["of", "difference", "interval", "p corrected"]
+            .map(str::to_owned)
+            .to_vec(),
         rows,
     }
 }
@@ -233,7 +275,11 @@ fn notes(answer: &ExperimentAnswer) -> Vec<String> {
             format!("{} {median}", tame(&arm.variant, MAX_NAME))
         };
         let medians: Vec<String> = time.arms.iter().map(median).collect();
-        notes.push(format!("Median time to {}: {}.", tame(&time.step, MAX_NAME), medians.join(", ")));
+        notes.push(format!(
+            "Median time to {}: {}.",
+            tame(&time.step, MAX_NAME),
+            medians.join(", ")
+        ));
     }
     for segments in &answer.segments {
         for stratified in segments.stratified.iter().filter(|one| one.simpson) {
@@ -245,9 +291,16 @@ fn notes(answer: &ExperimentAnswer) -> Vec<String> {
                 words::points(stratified.crude.unwrap_or_default()),
             ));
         }
-        for one in segments.heterogeneity.iter().filter(|one| one.p.is_some_and(|p| p < 0.05)) {
+        for one in segments
+            .heterogeneity
+            .iter()
+            .filter(|one| one.p.is_some_and(|p| p < 0.05))
+        {
             let p = one.p.map_or(NONE.to_owned(), p_value);
-            notes.push(format!("The effect of {} differs by {} (p {p}).", one.variant, segments.field));
+            notes.push(format!(
+                "The effect of {} differs by {} (p {p}).",
+                one.variant, segments.field
+            ));
         }
     }
     notes.extend(answer.reading.iter().cloned());
@@ -302,7 +355,12 @@ mod tests {
 
     #[test]
     fn a_p_never_reads_as_none() {
-        for (p, text) in [(1.0, "1.00"), (0.0123, "0.012"), (0.00123, "0.0012"), (1e-30, "< 0.0001")] {
+        for (p, text) in [
+            (1.0, "1.00"),
+            (0.0123, "0.012"),
+            (0.00123, "0.0012"),
+            (1e-30, "< 0.0001"),
+        ] {
             assert_eq!(p_value(p), text);
         }
     }

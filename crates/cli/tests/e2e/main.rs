@@ -8,6 +8,7 @@ mod brokers;
 mod compare;
 mod disk;
 mod documents;
+mod experiments;
 mod first_ten_minutes;
 mod imported;
 mod kills;

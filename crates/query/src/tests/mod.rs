@@ -19,6 +19,7 @@ mod lists;
 mod membership;
 mod named;
 mod paths;
+mod planning;
 mod rates;
 mod results;
 mod sql;
