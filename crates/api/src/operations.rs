@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 27] = [
+const PLACES: [(&str, &str); 29] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -97,6 +97,14 @@ const PLACES: [(&str, &str); 27] = [
     ),
     ("PUT /api/v1/experiments/{id}", "define one"),
     ("DELETE /api/v1/experiments/{id}", "delete one"),
+    (
+        "GET /api/v1/experiments/{id}/results",
+        "what it shows, and what follows from it",
+    ),
+    (
+        "POST /api/v1/experiments/plan",
+        "what one needs, and what the traffic can show",
+    ),
     (
         "GET /api/v1/journeys/{id}",
         "one journey: its events, and why it is where it is",

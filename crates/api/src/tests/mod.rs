@@ -1,6 +1,7 @@
 //! The whole door over a real store, engine and local log in a temporary folder.
 
 mod analyses;
+mod experiment_results;
 mod experiments;
 mod intake;
 mod journeys;

@@ -86,7 +86,7 @@ impl Engine {
                 evidence: Evidence::Exposed,
                 include_open: question.include_open,
             };
-            let (mut meta, found) = self.measure(&run, &lanes, &mut of).await?;
+            let (mut meta, found) = self.measure_units(&run, &lanes, &mut of).await?;
             let report = Report::new(question, &named, &lanes, &found, &of)?;
             meta.elapsed_ms = self.elapsed_ms(&run);
             Ok(report.answer(meta))
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Runs all scans. Where the first sees nobody exposed, assignments count instead.
-    async fn measure(
+    async fn measure_units(
         &self,
         run: &Run,
         lanes: &Lanes,
