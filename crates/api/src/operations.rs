@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 27] = [
+const PLACES: [(&str, &str); 28] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -97,6 +97,10 @@ const PLACES: [(&str, &str); 27] = [
     ),
     ("PUT /api/v1/experiments/{id}", "define one"),
     ("DELETE /api/v1/experiments/{id}", "delete one"),
+    (
+        "POST /api/v1/experiments/plan",
+        "how many units one needs, and what the traffic can show",
+    ),
     (
         "GET /api/v1/journeys/{id}",
         "one journey: its events, and why it is where it is",
