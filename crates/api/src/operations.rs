@@ -103,7 +103,7 @@ const PLACES: [(&str, &str); 29] = [
     ),
     (
         "POST /api/v1/experiments/plan",
-        "what one needs, and what the traffic can show",
+        "how many units one needs, and what the traffic can show",
     ),
     (
         "GET /api/v1/journeys/{id}",

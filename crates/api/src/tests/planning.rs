@@ -114,7 +114,7 @@ async fn what_cannot_be_planned_is_a_problem_with_its_place() {
             "out_of_range",
             "/effect/relative",
         ),
-        ("variants", json!(-1), "wrong_type", "/variants"),
+        ("variants", json!(-1), "invalid_value", "/variants"),
         ("after_days", json!([0]), "out_of_range", "/after_days/0"),
     ] {
         let mut question = good.clone();

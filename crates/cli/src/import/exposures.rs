@@ -79,6 +79,20 @@ impl Exposures {
         Ok(found)
     }
 
+    /// What `--map` may name beside fields and attributes.
+    pub(crate) fn target(self, field: &str) -> Option<Result<Target>> {
+        match field {
+            "experiment" => Some(Ok(Target::Experiment)),
+            "variant" => Some(Ok(Target::Variant)),
+            "unit_type" => Some(Ok(Target::UnitType)),
+            "event" => {
+                let failure = Failure::usage("--map event: with --exposures the event is given");
+                Some(Err(failure.mend("--assigned makes it experiment.assigned")))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a column that nothing claims goes to the field of its name.
     pub(crate) fn keeps(self, column: &str, field: Field) -> bool {
         matches!(field.kind(), FieldKind::Id(_)) && !self.is_the_tools(column)

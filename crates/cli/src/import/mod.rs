@@ -11,6 +11,7 @@ mod pipe;
 mod progress;
 mod records;
 mod send;
+mod times;
 
 use std::fs::File;
 use std::io::{self, Read};

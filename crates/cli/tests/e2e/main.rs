@@ -9,6 +9,7 @@ mod compare;
 mod disk;
 mod documents;
 mod experiments;
+mod exposures;
 mod first_ten_minutes;
 mod imported;
 mod kills;

@@ -3,10 +3,13 @@
 use linkfunnel_model::LookMethod;
 
 use super::check::Wanted;
+use super::measure::float;
 use super::{ExperimentPlanAnswer, PlannedMethod, ShownAfter, SmallestEffect};
 
 /// Weeks beyond which few experiments stay undisturbed.
 const LONG_WEEKS: u64 = 12;
+/// Units of an arm below which the normal distribution is a rough guess.
+const FEW_UNITS: f64 = 30.0;
 
 /// All sentences.
 pub(super) fn in_words(answer: &ExperimentPlanAnswer, from: f64, wanted: &Wanted) -> Vec<String> {
@@ -43,7 +46,7 @@ fn needed(
     };
     format!(
         "To find {to} where the control has {} ({points} points, {} of it) with a chance of {}, calling a difference \
-         that is not there in {} of all cases, takes {arms}, {} in all, looked at {}.",
+         that is not there in {} of all cases, takes {arms}, {} in all, {}.",
         percent(from),
         signed_percent(answer.effect.relative),
         percent(wanted.power),
@@ -108,6 +111,16 @@ fn shown(first: &PlannedMethod, from: f64) -> Vec<String> {
             length(u64::from(after.days))
         )
     }));
+    let smaller = (first.variant.exact / first.control.exact).min(1.0);
+    let is_rough = |after: &ShownAfter| {
+        let is_found = after.up.rate.is_some() || after.down.rate.is_some();
+        is_found && float(after.control_units) * smaller < FEW_UNITS
+    };
+    if first.after.iter().any(is_rough) {
+        words.push(format!(
+            "What fewer than {FEW_UNITS} units an arm can show is a rough guess."
+        ));
+    }
     words
 }
 
@@ -173,9 +186,9 @@ fn about_the_baseline(answer: &ExperimentPlanAnswer) -> Vec<String> {
 /// A way of looking.
 fn way(method: &LookMethod) -> String {
     match method {
-        LookMethod::Fixed => "once, at the end".to_owned(),
-        LookMethod::Sequential { looks } => format!("at {looks} planned looks"),
-        LookMethod::Continuous { .. } => "at any time".to_owned(),
+        LookMethod::Fixed => "with one look at the end".to_owned(),
+        LookMethod::Sequential { looks } => format!("with {looks} planned looks"),
+        LookMethod::Continuous { .. } => "looking at any time".to_owned(),
     }
 }
 
