@@ -1,7 +1,8 @@
 //! The results of an experiment as a person reads them: what follows, whether it can be trusted, then the numbers.
 
 use linkfunnel_query::{
-    ArmTold, Between, ComparisonTold, ExperimentAnswer, GuardrailTold, MetricTold, SegmentsTold,
+    ArmTold, Between, ComparisonTold, ExperimentAnswer, ExperimentChange, GuardrailTold,
+    MetricTold, SegmentsTold,
 };
 
 use crate::grid::{Cell, Grid, Row, fold, tame};
@@ -18,6 +19,12 @@ pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
     let mut out = String::new();
     let title = format!("{} · {}", tame(&answer.name, 60), tame(&answer.id, 60));
     out.push_str(&screen.bold(&title));
+    out.push('\n');
+    out.push_str(&screen.faint(&since(answer)));
+    out.push('\n');
+    for change in &answer.changes {
+        paragraph(&changed(change), screen, &mut out);
+    }
     out.push('\n');
     paragraph(&answer.verdict.sentence, screen, &mut out);
     let rule = format!(
@@ -63,6 +70,43 @@ fn paragraph(text: &str, screen: Screen, out: &mut String) {
         out.push_str(&line);
         out.push('\n');
     }
+}
+
+/// `each company from its first exposure since 2026-10-27 · complete up to 2026-11-26T20:00:53Z`.
+fn since(answer: &ExperimentAnswer) -> String {
+    let text = |name: &str| answer.definition[name].as_str().unwrap_or_default();
+    let entry = match answer.entry.as_str() {
+        "assigned" => "assignment",
+        _ => "exposure",
+    };
+    let start = text("start");
+    let start = start.split_once('.').map_or(start, |(seconds, _)| seconds);
+    let complete = answer.meta.complete_until.as_deref().unwrap_or("nothing");
+    let complete = complete
+        .split_once('.')
+        .map_or(complete, |(seconds, _)| seconds);
+    format!(
+        "each {} from its first {entry} since {start} · complete up to {complete}",
+        text("unit")
+    )
+}
+
+/// `! Changed after the start: end (version 2 of 2026-11-26T20:00:53Z, by ann)`.
+fn changed(change: &ExperimentChange) -> String {
+    let when = change
+        .saved_at
+        .split_once('.')
+        .map_or(change.saved_at.as_str(), |(seconds, _)| seconds);
+    let (version, by) = (change.version, tame(&change.saved_by, MAX_NAME));
+    let what = match (&change.funnel, version) {
+        (None, 1) => "Defined after the start".to_owned(),
+        (None, _) => format!("Changed after the start: {}", change.fields.join(", ")),
+        (Some(funnel), _) => format!(
+            "Its funnel {funnel} was changed after the start: {}",
+            change.fields.join(", ")
+        ),
+    };
+    format!("! {what} (version {version} of {when}, by {by})")
 }
 
 /// `Health: ok · split 50.1 : 49.9 (p 0.62) · 3 in two variants`.
@@ -111,7 +155,10 @@ fn rates(answer: &ExperimentAnswer) -> Grid {
     }
     for step in &answer.steps {
         rows.push(Row {
-            label: tame(&step.name, MAX_NAME),
+            label: match step.optional {
+                true => format!("{} (optional)", tame(&step.name, MAX_NAME)),
+                false => tame(&step.name, MAX_NAME),
+            },
             cells: step.arms.iter().map(|arm| value(arm, "rate")).collect(),
             ..Row::default()
         });
@@ -218,7 +265,11 @@ fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
             rows.push(Row {
                 label,
                 cells: vec![
-                    format!("{} to {}", share(verdict.low), share(verdict.high)).into(),
+                    match (verdict.low, verdict.high) {
+                        (low, None) => format!("≥ {}", share(low)).into(),
+                        (None, high) => format!("≤ {}", share(high)).into(),
+                        (low, high) => format!("{} to {}", share(low), share(high)).into(),
+                    },
                     format!("{}{unit}", words::points(sign * guardrail.margin)).into(),
                     verdict.verdict.clone().into(),
                 ],

@@ -332,6 +332,8 @@ pub struct GuardrailVerdict {
 pub struct StepTold {
     /// Its name.
     pub name: String,
+    /// Whether it is optional: skipping it is no drop-off.
+    pub optional: bool,
     /// By variant: over all exposed.
     pub arms: Vec<ArmTold>,
     /// By variant: of those that got to the step before. Description only: it compares different people.

@@ -380,7 +380,7 @@ impl<'r> Report<'r> {
         if !self.lanes.lanes[0].from_exposure {
             let subject = self.lanes.lanes[0].funnel.subject.as_str();
             reading.push(format!(
-                "Rates are {subject} for {subject} of all that the {unit} entered after exposure; intervals go by {unit} (delta method), as those of one {unit} are alike."
+                "Rates are over each {subject} that a {unit} entered after its exposure; intervals go by {unit}, because those of one {unit} are alike."
             ));
         }
         let family = self.family();
@@ -437,6 +437,7 @@ impl<'r> Report<'r> {
             });
             steps.push(StepTold {
                 name: step.name.clone(),
+                optional: step.optional,
                 from_previous: from_previous.collect(),
                 comparisons: measurement.compared.into_iter().map(|c| c.told).collect(),
                 arms: arms.clone(),

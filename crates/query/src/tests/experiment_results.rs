@@ -6,6 +6,9 @@ use linkfunnel_model::{Event, Experiment, ExperimentContent, Mistake};
 use proptest::prelude::*;
 use serde_json::json;
 
+use linkfunnel_testkit::generate::Ids;
+
+use super::generated::{events, generate};
 use super::{DAY, World, event, merge, short};
 use crate::{Engine, ExperimentAnswer, ExperimentQuestion, NamedExperiment};
 
@@ -673,4 +676,43 @@ async fn the_time_to_the_step_is_from_exposure() {
     assert_eq!(shares, [0.5, 1.0]);
     assert_eq!(answer.primary[1].measures, "time");
     assert_eq!(answer.primary[1].arms[1].value, Some(5_000.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generated_experiment_gives_exactly_the_true_counts() {
+    for (seed, ids) in [(1, Ids::Full), (2, Ids::Full), (3, Ids::Sparse)] {
+        let (deliveries, truth) = generate(seed, ids, 900);
+        let mut world = World::new().await;
+        world.watermark(90 * DAY);
+        world.publish(0, &events(&deliveries));
+        let definition = definition(json!({
+            "unit": "company",
+            "variants": [{"name": "control", "weight": 0.5}, {"name": "treatment", "weight": 0.5}],
+            "funnel": "linking",
+        }));
+        let question = ExperimentQuestion {
+            id: "short_consent".to_owned(),
+            ..asked()
+        };
+        for stage in ["hot", "compacted"] {
+            let answer = try_results(&world.engine, &question, definition.clone());
+            let answer = answer.await.unwrap();
+            let linked = &answer.primary[0];
+            for (variant, arm) in answer.variants.iter().zip(&linked.arms) {
+                let truth = &truth.linking.by["experiment"][variant.name.as_str()].matured;
+                let told = (variant.matured_subjects.unwrap(), arm.of);
+                assert_eq!(told, (truth.entered, truth.entered), "seed {seed}, {stage}");
+                #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+                let rate = truth.converted as f64 / truth.entered as f64;
+                assert!(
+                    (arm.value.unwrap() - rate).abs() < 1e-12,
+                    "seed {seed}, {stage}"
+                );
+            }
+            assert_eq!(answer.health.in_two_variants, 0);
+            assert_eq!(answer.health.unknown_variant, 0);
+            world.commit().await;
+            world.compact().await;
+        }
+    }
 }
