@@ -1,19 +1,19 @@
 //! Funnel questions, the subjects behind their numbers, and the definitions: built in and saved.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::{Extension, Json};
 use linkfunnel_model::{FunnelContent, FunnelQuestion};
 use linkfunnel_query::{
-    Funnel, FunnelAnswer, FunnelVersion, FunnelsAnswer, Saved, SubjectsAnswer, SubjectsQuestion,
+    DefinitionVersion, Funnel, FunnelAnswer, FunnelsAnswer, SubjectsAnswer, SubjectsQuestion,
 };
-use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::body::{StrictJson, StrictQuery};
-use crate::etag::{Conditions, kept_as};
+use crate::definitions::{Page, Which, found, saved};
+use crate::etag::Conditions;
 use crate::failure;
 use crate::openapi::Refused;
 use crate::problem::{Answer, ProblemBody};
@@ -55,17 +55,6 @@ pub(crate) async fn subjects(
     answer.map(Json).map_err(failure::of_query)
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Page {
-    /// From the page before.
-    cursor: Option<String>,
-    /// Size of the page: 100 unless said otherwise, 1 000 at most.
-    limit: Option<usize>,
-}
-
 /// The funnels there are: the built-in ones, then the saved ones by id.
 #[utoipa::path(get, path = "/api/v1/funnels", operation_id = "list_funnels", tag = "definitions", params(Page), responses(
     (status = 200, description = "One page", body = FunnelsAnswer),
@@ -79,15 +68,6 @@ pub(crate) async fn list(
     let (cursor, limit) = (page.cursor.as_deref(), page.limit);
     let answer = app.engine.funnels(&caller.tenant, cursor, limit).await;
     answer.map(Json).map_err(failure::of_query)
-}
-
-/// Which version.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Which {
-    /// Number of an earlier version; the newest when absent.
-    version: Option<u32>,
 }
 
 /// One funnel with its history. Of a deleted one every version can be read by its number.
@@ -113,13 +93,9 @@ pub(crate) async fn one(
     StrictQuery(which): StrictQuery<Which>,
 ) -> Answer<Response> {
     let conditions = Conditions::of(&headers)?;
-    let found = app.engine.funnel_by_id(&caller.tenant, &id, which.version);
-    let found = found.await.map_err(failure::of_query)?;
-    let headers = kept_as(&found.tag, false);
-    if conditions.has(&found.tag) || conditions.has_any() {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
-    }
-    Ok((headers, Json(found.value)).into_response())
+    let one = app.engine.funnel_by_id(&caller.tenant, &id, which.version);
+    let one = one.await.map_err(failure::of_query)?;
+    Ok(found(&conditions, one))
 }
 
 /// Save a funnel under an id of 1 to 64 of a–z, 0–9, dash and underscore: a new one, or the next version
@@ -150,21 +126,10 @@ pub(crate) async fn save(
 ) -> Answer<Response> {
     let conditions = Conditions::of(&headers)?;
     let allowed = |tag: Option<&str>| conditions.allow(tag);
-    let saved = app
-        .engine
-        .save_funnel(&caller.tenant, &id, &caller.who, &content, &allowed);
-    let (done, saved) = saved.await.map_err(failure::of_query)?;
-    let headers = kept_as(&saved.tag, false);
-    let body = Json(saved.value);
-    Ok(match done {
-        Saved::Created => {
-            let location = HeaderValue::from_str(&format!("/api/v1/funnels/{id}"))
-                .expect("a funnel's id is plain ASCII");
-            let location = [(header::LOCATION, location)];
-            (StatusCode::CREATED, headers, location, body).into_response()
-        }
-        Saved::Changed | Saved::Unchanged => (headers, body).into_response(),
-    })
+    let (tenant, by) = (&caller.tenant, &caller.who);
+    let answer = app.engine.save_funnel(tenant, &id, by, &content, &allowed);
+    let (done, funnel) = answer.await.map_err(failure::of_query)?;
+    Ok(saved(done, funnel, "/api/v1/funnels", &id))
 }
 
 /// Delete a saved funnel: its last version says who deleted it when. Questions by its id are refused with
@@ -175,7 +140,7 @@ pub(crate) async fn save(
         ("If-Match" = Option<String>, Header, description = "Only if it is this version"),
     ),
     responses(
-        (status = 200, description = "Deleted: the version that says so", body = FunnelVersion),
+        (status = 200, description = "Deleted: the version that says so", body = DefinitionVersion),
         (status = 404, description = "No such funnel, or it was deleted",
             body = ProblemBody<'static>, content_type = "application/problem+json"),
         (status = 409, description = "It is built in, or others kept saving it",
@@ -189,7 +154,7 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Answer<Json<FunnelVersion>> {
+) -> Answer<Json<DefinitionVersion>> {
     let conditions = Conditions::of(&headers)?;
     let allowed = |tag: Option<&str>| conditions.allow(tag);
     let deleted = app

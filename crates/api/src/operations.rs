@@ -69,7 +69,7 @@ pub(crate) async fn openapi_json() -> Response {
 }
 
 /// What lives where, for the person who opens `/`.
-const PLACES: [(&str, &str); 23] = [
+const PLACES: [(&str, &str); 29] = [
     (
         "POST /api/v1/events",
         "send events: JSON array, one object, or NDJSON",
@@ -86,6 +86,24 @@ const PLACES: [(&str, &str); 23] = [
     (
         "GET /api/v1/funnels/{id}/result",
         "its numbers, with an ETag",
+    ),
+    (
+        "GET /api/v1/experiments",
+        "the experiments that are defined",
+    ),
+    (
+        "GET /api/v1/experiments/{id}",
+        "one of them, with its history and what changed after its start",
+    ),
+    ("PUT /api/v1/experiments/{id}", "define one"),
+    ("DELETE /api/v1/experiments/{id}", "delete one"),
+    (
+        "GET /api/v1/experiments/{id}/results",
+        "what it shows, and what follows from it",
+    ),
+    (
+        "POST /api/v1/experiments/plan",
+        "how many units one needs, and what the traffic can show",
     ),
     (
         "GET /api/v1/journeys/{id}",

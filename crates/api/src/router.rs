@@ -18,8 +18,9 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::{Answer, Problem};
 use crate::shell::{Shell, shell};
 use crate::{
-    dead_letters, drivers, effort, events, funnel_result, funnels, journeys, never_succeeded,
-    operations, paths, sql, success_rates, surfaces,
+    dead_letters, drivers, effort, events, experiment_plan, experiment_results, experiments,
+    funnel_result, funnels, journeys, never_succeeded, operations, paths, sql, success_rates,
+    surfaces,
 };
 
 /// All routes, behind the shell and gzip.
@@ -52,6 +53,11 @@ pub fn router(app: App) -> Router {
             get(never_succeeded::never_succeeded),
         )
         .route("/api/v1/effort", get(effort::effort))
+        .route("/api/v1/experiments/plan", post(experiment_plan::plan))
+        .route(
+            "/api/v1/experiments/{id}/results",
+            get(experiment_results::results),
+        )
         .route("/api/v1/sql", post(sql::sql))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route_layer(from_fn(move |request, next| {
@@ -61,11 +67,17 @@ pub fn router(app: App) -> Router {
     let definitions = Router::new()
         .route("/api/v1/funnels", get(funnels::list))
         .route("/api/v1/funnels/{id}", get(funnels::one))
+        .route("/api/v1/experiments", get(experiments::list))
+        .route("/api/v1/experiments/{id}", get(experiments::one))
         .route_layer(needs(Scope::Read));
     let changes = Router::new()
         .route(
             "/api/v1/funnels/{id}",
             put(funnels::save).delete(funnels::delete),
+        )
+        .route(
+            "/api/v1/experiments/{id}",
+            put(experiments::save).delete(experiments::delete),
         )
         .route_layer(needs(Scope::Manage));
     let repair = Router::new()

@@ -154,6 +154,29 @@ fn refused(status: u16, problem: &Json) -> Failure {
     }
 }
 
+/// A path with parameters after it.
+pub(crate) fn with_parameters(path: &str, parameters: &[(&str, String)]) -> String {
+    let parameters: Vec<String> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={}", escaped(value)))
+        .collect();
+    match parameters.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", parameters.join("&")),
+    }
+}
+
+/// Percent-encoded, save what needs it nowhere in a URL (RFC 3986, unreserved).
+pub(crate) fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use clap::Args;
 use linkfunnel_model::{Range, Subject};
 use linkfunnel_query::{EventAnswer, JourneyAnswer, JourneyQuestion, JourneyUnder};
 
-use crate::client::{Client, DEFAULT_URL};
+use crate::client::{Client, DEFAULT_URL, escaped, with_parameters};
 use crate::failure::{Doing, Result};
 use crate::folder::DataFolder;
 use crate::grid::tame;
@@ -145,23 +145,8 @@ fn path(question: &JourneyQuestion) -> String {
     parameters.extend(question.limit.map(|limit| ("limit", limit.to_string())));
     parameters.extend(question.cursor.clone().map(|cursor| ("cursor", cursor)));
     parameters.extend(question.as_of.clone().map(|as_of| ("as_of", as_of)));
-    let parameters: Vec<String> = parameters
-        .iter()
-        .map(|(name, value)| format!("{name}={}", escaped(value)))
-        .collect();
     let id = escaped(&question.id);
-    format!("/journeys/{id}?{}", parameters.join("&"))
-}
-
-/// Percent-encoded, save what needs it nowhere in a URL (RFC 3986, unreserved).
-fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(byte).collect()
+    with_parameters(&format!("/journeys/{id}"), &parameters)
 }
 
 /// The whole text, ending in a line end.

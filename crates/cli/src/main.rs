@@ -7,6 +7,7 @@ mod config;
 mod crash;
 mod dead_letters;
 mod demo;
+mod experiment;
 mod failure;
 mod folder;
 mod generate;
@@ -54,6 +55,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Query(query::QueryArgs),
     Journey(journey::JourneyArgs),
+    Experiment(experiment::ExperimentArgs),
     Import(import::ImportArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Generate(generate::GenerateArgs),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => args.run(),
         Command::Query(args) => args.run(),
         Command::Journey(args) => args.run(),
+        Command::Experiment(args) => args.run(),
         Command::Import(args) => args.run(),
         Command::DeadLetters(args) => args.run(),
         Command::Generate(args) => args.run(),

@@ -22,7 +22,7 @@ use crate::table::{self, Frame};
 
 /// How far back a question looks when it says nothing about time.
 const DEFAULT_LAST: &str = "30d";
-const DAY_US: i64 = 86_400_000_000;
+pub(crate) const DAY_US: i64 = 86_400_000_000;
 
 /// Ask how many subjects get through a funnel, and where the others stop
 #[derive(Debug, Args)]
@@ -228,21 +228,32 @@ impl QueryArgs {
     }
 
     fn range(&self, now_us: i64) -> Result<Range> {
-        let timezone = self.timezone.unwrap_or_else(clock::system_zone).to_string();
-        if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            return Ok(Range {
-                from: from.clone(),
-                to: to.clone(),
-                timezone,
-            });
-        }
-        let last_us = length_us(self.last.as_deref().unwrap_or(DEFAULT_LAST))?;
-        Ok(Range {
-            from: instant_text(now_us - last_us),
-            to: instant_text(now_us),
-            timezone,
-        })
+        let between = self.from.as_deref().zip(self.to.as_deref());
+        range(between, self.last.as_deref(), self.timezone, now_us)
     }
+}
+
+/// What `--from` and `--to`, or `--last`, and `--timezone` say; the last 30 days where they say nothing.
+pub(crate) fn range(
+    between: Option<(&str, &str)>,
+    last: Option<&str>,
+    timezone: Option<Tz>,
+    now_us: i64,
+) -> Result<Range> {
+    let timezone = timezone.unwrap_or_else(clock::system_zone).to_string();
+    if let Some((from, to)) = between {
+        return Ok(Range {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            timezone,
+        });
+    }
+    let last_us = length_us(last.unwrap_or(DEFAULT_LAST))?;
+    Ok(Range {
+        from: instant_text(now_us - last_us),
+        to: instant_text(now_us),
+        timezone,
+    })
 }
 
 /// A question's refusal, with the place in the question.
@@ -256,7 +267,8 @@ pub(crate) fn refused(error: linkfunnel_query::Error) -> Failure {
     }
 }
 
-fn funnel(name: &str) -> Result<FunnelRef> {
+/// A funnel's id, or the definition in a `.json` file.
+pub(crate) fn funnel(name: &str) -> Result<FunnelRef> {
     if !name.ends_with(".json") {
         return Ok(FunnelRef::Id(name.to_owned()));
     }
@@ -285,7 +297,7 @@ fn compare(text: &str) -> Result<Compare> {
 }
 
 /// `7d`, `12h`, `4w`, `90m` in µs.
-fn length_us(text: &str) -> Result<i64> {
+pub(crate) fn length_us(text: &str) -> Result<i64> {
     let wrong = || {
         Failure::usage(format!("{text} is no length of time"))
             .mend("write hours, days or weeks, such as 12h, 7d, 4w")
@@ -305,7 +317,7 @@ fn length_us(text: &str) -> Result<i64> {
 }
 
 /// `field=value`, `field=a,b`, `field!=value`, `field>=3`, … as a condition.
-fn condition(text: &str) -> Result<Condition> {
+pub(crate) fn condition(text: &str) -> Result<Condition> {
     let wrong = || {
         Failure::usage(format!(
             "--filter {text}: a field, a sign and a value are expected"

@@ -19,7 +19,7 @@ use self::scalar::Scalar;
 use crate::event::{Event, Value};
 use crate::fields::Field;
 use crate::redact::{looks_sensitive, redact};
-use crate::vocab::{AnalyticsConsent, Environment, PrivacyBasis, Source};
+use crate::vocab::{AnalyticsConsent, Environment, EventName, PrivacyBasis, Source};
 
 /// Largest message that is decoded, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -243,6 +243,17 @@ impl<'a> Reading<'a> {
                     detail,
                 });
             }
+        }
+        let is_of_an_experiment = [EventName::ExperimentAssigned, EventName::ExperimentExposed]
+            .iter()
+            .any(|name| name.as_str() == self.event.name());
+        if is_of_an_experiment && self.event.experiments.is_empty() {
+            return Err(Refusal {
+                code: "missing_field",
+                pointer: "/experiments".into(),
+                detail: "the event does not say of which experiment: experiments needs an entry"
+                    .into(),
+            });
         }
         if crate::keys::root(&self.event).is_none() {
             let detail = "no id of any kind; name the company, user, session, journey, attempt or another id";

@@ -58,7 +58,7 @@ pub use question::{
 };
 pub use redact::{MAX_REDACTED_CHARS, is_sensitive, looks_sensitive, redact};
 pub use saved::{
-    FUNNEL_ID_RULE, FunnelContent, FunnelId, MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_ID, MAX_FUNNEL_NAME,
+    FunnelContent, MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_NAME, MAX_ID_CHARS, SAVED_ID_RULE, SavedId,
 };
 pub use schema::{event_schema, experiment_schema, funnel_schema};
 pub use strict::{NOT_JSON, data_mistake, pointer_of, pointer_segment, read_strictly};

@@ -1,4 +1,4 @@
-//! Funnels that are saved under an id of their own: what may be said of one, and what it may be called.
+//! What is saved under an id of its own: what the id may be, and what may be said of a funnel.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,24 +7,24 @@ use crate::condition::{Mistake, limit};
 use crate::funnel::FunnelDefinition;
 
 /// Longest id in characters.
-pub const MAX_FUNNEL_ID: usize = 64;
+pub const MAX_ID_CHARS: usize = 64;
 /// Longest name in characters.
 pub const MAX_FUNNEL_NAME: usize = 100;
 /// Longest description in characters.
 pub const MAX_FUNNEL_DESCRIPTION: usize = 1_000;
 /// What an id looks like, as a sentence.
-pub const FUNNEL_ID_RULE: &str = "1 to 64 of a–z, 0–9, dash and underscore";
+pub const SAVED_ID_RULE: &str = "1 to 64 of a–z, 0–9, dash and underscore";
 
-/// The id of a saved funnel ([`FUNNEL_ID_RULE`]); safe in a path as it stands.
+/// The id of what is saved ([`SAVED_ID_RULE`]); safe in a path as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FunnelId(String);
+pub struct SavedId(String);
 
-impl FunnelId {
+impl SavedId {
     /// The id, if the text can be one.
-    pub fn parse(text: &str) -> Option<FunnelId> {
+    pub fn parse(text: &str) -> Option<SavedId> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-        let is_id = (1..=MAX_FUNNEL_ID).contains(&text.len()) && text.bytes().all(allowed);
-        is_id.then(|| FunnelId(text.to_owned()))
+        let is_id = (1..=MAX_ID_CHARS).contains(&text.len()) && text.bytes().all(allowed);
+        is_id.then(|| SavedId(text.to_owned()))
     }
 
     /// The text.
@@ -33,13 +33,13 @@ impl FunnelId {
     }
 }
 
-impl std::borrow::Borrow<str> for FunnelId {
+impl std::borrow::Borrow<str> for SavedId {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl std::fmt::Display for FunnelId {
+impl std::fmt::Display for SavedId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn ids_are_short_plain_words() {
-        for good in ["a", "my_funnel", "2-steps", "-", &"x".repeat(MAX_FUNNEL_ID)] {
-            assert_eq!(FunnelId::parse(good).unwrap().as_str(), good);
+        for good in ["a", "my_funnel", "2-steps", "-", &"x".repeat(MAX_ID_CHARS)] {
+            assert_eq!(SavedId::parse(good).unwrap().as_str(), good);
         }
         for bad in [
             "",
@@ -95,16 +95,16 @@ mod tests {
             "ä",
             "a\n",
             "a%2f",
-            &"x".repeat(MAX_FUNNEL_ID + 1),
+            &"x".repeat(MAX_ID_CHARS + 1),
         ] {
-            assert_eq!(FunnelId::parse(bad), None, "{bad:?}");
+            assert_eq!(SavedId::parse(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn every_built_in_funnel_has_an_id_that_a_saved_one_could_have() {
         for funnel in builtin::all() {
-            assert!(FunnelId::parse(&funnel.id).is_some(), "{}", funnel.id);
+            assert!(SavedId::parse(&funnel.id).is_some(), "{}", funnel.id);
         }
     }
 

@@ -19,11 +19,11 @@ pub enum Error {
         /// A sentence for a person.
         detail: String,
     },
-    /// A funnel's id does not allow this: 404 when there is none or it was deleted, 409 when it is
+    /// A definition's id does not allow this: 404 when there is none or it was deleted, 409 when it is
     /// built in or others kept saving it, 412 when it is not what the caller wants to change, 422
     /// when there would be too much of it.
     #[error("{detail}")]
-    Funnel {
+    Definition {
         /// HTTP status that fits.
         status: u16,
         /// Stable word, e.g. `funnel_deleted`.
@@ -75,26 +75,6 @@ pub enum Error {
     /// A promise between the parts was broken (a bug of ours).
     #[error("internal: {0}")]
     Internal(String),
-}
-
-impl Error {
-    /// The same of something that stands elsewhere in the question.
-    pub(crate) fn at(self, at: &str) -> Error {
-        match self {
-            Error::Invalid {
-                status,
-                code,
-                detail,
-                ..
-            } => Error::Invalid {
-                status,
-                code,
-                pointer: at.to_owned(),
-                detail,
-            },
-            other => other,
-        }
-    }
 }
 
 impl From<linkfunnel_store::Error> for Error {
@@ -163,7 +143,7 @@ impl Error {
     /// The HTTP status that fits this error.
     pub fn status(&self) -> u16 {
         match self {
-            Error::Invalid { status, .. } | Error::Funnel { status, .. } => *status,
+            Error::Invalid { status, .. } | Error::Definition { status, .. } => *status,
             Error::Unknown { .. } => 404,
             Error::Gone { .. } => 410,
             Error::TooLarge { .. } => 422,
@@ -176,7 +156,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Error::Invalid { code, .. }
-            | Error::Funnel { code, .. }
+            | Error::Definition { code, .. }
             | Error::Unknown { code, .. } => code,
             Error::Gone { .. } => "snapshot_gone",
             Error::Behind { .. } => "snapshot_behind",

@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use linkfunnel_model::{FunnelQuestion, FunnelRef, Include, pointer_segment, read_strictly};
-use linkfunnel_store::SavedFunnels;
+use linkfunnel_store::SavedAll;
 
 use crate::answer::{FunnelAnswer, Group, Rate, StepAnswer};
 use crate::engine::{Engine, Run};
@@ -89,7 +89,7 @@ pub(crate) struct FunnelFunction {
     engine: Engine,
     run: Run,
     tenant: String,
-    saved: Arc<SavedFunnels>,
+    saved: Arc<SavedAll>,
     calls: AtomicUsize,
 }
 
@@ -100,7 +100,7 @@ impl FunnelFunction {
         engine: Engine,
         run: Run,
         tenant: String,
-        saved: Arc<SavedFunnels>,
+        saved: Arc<SavedAll>,
     ) -> FunnelFunction {
         FunnelFunction {
             engine,
@@ -148,7 +148,7 @@ fn carry(error: Error) -> DataFusionError {
 }
 
 /// Reads and checks the one argument. Codes and pointers are those of a funnel question.
-fn question(arguments: &[Expr], saved: &SavedFunnels) -> Result<FunnelQuestion, Error> {
+fn question(arguments: &[Expr], saved: &SavedAll) -> Result<FunnelQuestion, Error> {
     let json = match arguments {
         [Expr::Literal(ScalarValue::Utf8(Some(json)) | ScalarValue::Utf8View(Some(json)), _)] => {
             json

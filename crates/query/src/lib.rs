@@ -18,6 +18,7 @@ mod effort;
 mod engine;
 mod error;
 mod experiment;
+mod experiment_plan;
 mod funnel;
 mod funnel_table;
 mod gather;
@@ -83,6 +84,12 @@ pub use experiment::{
     MethodTold, MetricTold, SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold,
     StratifiedTold, TimeArm, TimeComparison, TimeTold, VariantTold, VerdictTold,
 };
+pub use experiment_plan::{
+    ArmUnits, DEFAULT_AFTER_DAYS, DEFAULT_LOOKS, ExperimentPlanAnswer, ExperimentPlanQuestion,
+    MAX_AFTER_DAYS, MAX_DURATIONS, MAX_PLANNED_VARIANTS, MeasuredBaseline, NO_DAILY_UNITS,
+    PlanBaseline, PlanEffect, PlannedBaseline, PlannedEffect, PlannedMethod, PlannedTraffic,
+    ShownAfter, SmallestEffect, plan_at_rate,
+};
 pub use funnel_table::MAX_FUNNEL_CALLS;
 pub use journey::{JourneyQuestion, MAX_EVENTS};
 pub use journey_answer::{
@@ -101,7 +108,10 @@ pub use paths::{
 };
 pub use plan::{BEFORE_CHOICE, NONE, OTHER};
 pub use question::{Level, ResultQuestion, Show, SubjectsQuestion, SuccessRatesQuestion};
-pub use saved::{Allowed, Funnel, FunnelVersion, FunnelsAnswer, MAX_FUNNELS, Saved, Tagged};
+pub use saved::{
+    Allowed, DefinitionVersion, Experiment, ExperimentChange, ExperimentsAnswer, Funnel,
+    FunnelsAnswer, MAX_DEFINITIONS, NamedExperiment, Saved, Tagged,
+};
 pub use sql::{DEFAULT_SQL_ROWS, MAX_SQL_BYTES, SqlAnswer, SqlQuestion, TABLES};
 pub use subjects::MAX_SUBJECTS;
 pub use surfaces::{SurfacesAnswer, SurfacesQuestion};

@@ -5,18 +5,14 @@
 //! also when it was changed or deleted since: the snapshot token names it.
 
 use linkfunnel_model::{
-    FunnelContent, FunnelDefinition, FunnelId, FunnelQuestion, FunnelRef, built_in_funnel,
-    built_in_funnels, nearest,
+    FunnelContent, FunnelDefinition, FunnelQuestion, FunnelRef, SavedId, built_in_funnel,
 };
-use linkfunnel_store::{DefinitionName, SavedFunnels, SavedVersion, SnapshotToken};
+use linkfunnel_store::{DefinitionName, SavedAll, SavedVersion, SnapshotToken};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{Engine, Run, token_error};
 use crate::error::{Error, Result};
-use crate::saved::deleted;
-
-/// Most ids that a refusal lists.
-const MAX_LISTED: usize = 20;
+use crate::saved::{FUNNELS, deletion, unknown};
 
 /// A question whose funnel is a definition, and the run that will answer it.
 pub(crate) struct Asked {
@@ -69,24 +65,8 @@ impl Engine {
         if let Some(found) = built_in(id) {
             return Ok(found);
         }
-        let saved = self.store().saved_funnels(tenant).await?;
+        let saved = self.shelf(FUNNELS, tenant).all().await?;
         newest(id, &saved)
-    }
-
-    /// What a funnel's id means now. `at`: JSON pointer of the id.
-    ///
-    /// # Errors
-    /// As [`Engine::ask`].
-    pub(crate) async fn newest_funnel(
-        &self,
-        tenant: &str,
-        id: &str,
-        at: &str,
-    ) -> Result<FunnelDefinition> {
-        let saved = self.store().saved_funnels(tenant).await?;
-        newest(id, &saved)
-            .map(|(definition, _)| definition)
-            .map_err(|error| error.at(at))
     }
 
     async fn saved_version(
@@ -98,32 +78,30 @@ impl Engine {
         let gone = || Error::Gone {
             detail: format!("version {version} of the funnel {id} is not there any more"),
         };
-        let parsed = FunnelId::parse(id).ok_or_else(gone)?;
-        let found = self.store().saved_version(tenant, &parsed, version).await?;
+        let parsed = SavedId::parse(id).ok_or_else(gone)?;
+        let shelf = self.shelf(FUNNELS, tenant);
+        let found = shelf.version(&parsed, version).await?;
         understood(id, found.ok_or_else(gone)?.as_ref())
     }
 }
 
 /// What an id means now: a built-in funnel, else the newest of the `saved`.
-pub(crate) fn newest(id: &str, saved: &SavedFunnels) -> Result<(FunnelDefinition, DefinitionName)> {
+pub(crate) fn newest(id: &str, saved: &SavedAll) -> Result<(FunnelDefinition, DefinitionName)> {
     if let Some(found) = built_in(id) {
         return Ok(found);
     }
     match saved.get(id) {
-        Some(newest) if newest.note.deleted => {
-            let (code, detail) = deleted(id, newest);
-            Err(Error::Invalid {
-                status: 404,
-                code,
-                pointer: "/funnel".to_owned(),
-                detail,
-            })
-        }
+        Some(newest) if newest.note.deleted => Err(Error::Invalid {
+            status: 404,
+            code: FUNNELS.deleted,
+            pointer: "/funnel".to_owned(),
+            detail: deletion(FUNNELS, id, newest),
+        }),
         Some(newest) => understood(id, newest),
         None => Err(Error::refused(
-            "unknown_funnel",
+            FUNNELS.unknown,
             "/funnel",
-            unknown(id, saved),
+            unknown(FUNNELS, id, saved),
         )),
     }
 }
@@ -150,22 +128,4 @@ fn understood(id: &str, version: &SavedVersion) -> Result<(FunnelDefinition, Def
         .map_err(|mistake| refused(mistake.to_string()))?;
     let name = DefinitionName::Saved(id.to_owned(), number);
     Ok((content.definition, name))
-}
-
-/// That there is no such funnel: which there are, and the nearest of them.
-pub(crate) fn unknown(id: &str, saved: &SavedFunnels) -> String {
-    let built_in = built_in_funnels().into_iter().map(|funnel| funnel.id);
-    let live = saved.iter().filter(|(_, newest)| !newest.note.deleted);
-    let live = live.map(|(id, _)| id.to_string());
-    let all: Vec<String> = built_in.chain(live).collect();
-    let hint = match nearest(id, all.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near}? There"),
-        None => "there".to_owned(),
-    };
-    let more = match all.len().saturating_sub(MAX_LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let listed = all[..all.len().min(MAX_LISTED)].join(", ");
-    format!("no funnel is called {id:?}; {hint} are {listed}{more}")
 }

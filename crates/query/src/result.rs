@@ -32,7 +32,7 @@ impl Engine {
     /// tags that it is `known` to have.
     ///
     /// # Errors
-    /// As [`Engine::funnel`]; [`Error::Funnel`] when there is no such funnel.
+    /// As [`Engine::funnel`]; [`Error::Definition`] when there is no such funnel.
     pub async fn funnel_result(
         &self,
         tenant: &str,
@@ -159,7 +159,7 @@ fn at_path(error: Error) -> Error {
             code: code @ ("unknown_funnel" | "funnel_deleted"),
             detail,
             ..
-        } => Error::Funnel {
+        } => Error::Definition {
             status: 404,
             code,
             detail,

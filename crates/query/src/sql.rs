@@ -16,13 +16,14 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
-use linkfunnel_store::{Relation, SavedFunnels};
+use linkfunnel_store::{Relation, SavedAll};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::engine::{Engine, Run, ms};
 use crate::error::{Error, Result};
 use crate::funnel_table::FunnelFunction;
+use crate::saved::FUNNELS;
 use crate::views::Views;
 
 /// Longest SQL text in bytes.
@@ -95,7 +96,7 @@ impl Engine {
         self.within(limit_ms, async {
             // Only a statement that may call funnel() needs to know what the saved ids mean.
             let saved = match question.sql.to_ascii_lowercase().contains("funnel") {
-                true => self.store().saved_funnels(tenant).await?,
+                true => self.shelf(FUNNELS, tenant).all().await?,
                 false => Arc::default(),
             };
             self.register(&run, tenant, saved)?;
@@ -115,7 +116,7 @@ impl Engine {
         .await
     }
 
-    fn register(&self, run: &Run, tenant: &str, saved: Arc<SavedFunnels>) -> Result<()> {
+    fn register(&self, run: &Run, tenant: &str, saved: Arc<SavedAll>) -> Result<()> {
         for (name, relation) in TABLES {
             let table = self
                 .store()

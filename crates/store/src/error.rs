@@ -116,13 +116,13 @@ pub enum Error {
         /// What stood in the way.
         reason: String,
     },
-    /// Another save of the same funnel came first; nothing was saved.
+    /// Another save under the same id came first; nothing was saved.
     #[error("another save of {id} came first")]
     Overtaken {
-        /// The funnel.
+        /// The id.
         id: String,
     },
-    /// A saved funnel, or the tenant's, would be more than is kept.
+    /// A version, or what the tenant has saved, would be more than is kept.
     #[error("at most {most} {what} are kept")]
     SavedLimit {
         /// What there would be too many of.

@@ -9,7 +9,7 @@
 //! - Rows come out of a [`Store::scan`] in table order, root by root, each event once, however many
 //!   copies were delivered, whether compacted or not, hot or cold.
 //! - A view can be had again by its token for a day, row for row.
-//! - A saved funnel's version, once there, never changes, and of two who write one number one does.
+//! - A saved version, once there, never changes, and of two who write one number one does.
 
 mod builder;
 mod commit;
@@ -62,8 +62,8 @@ pub use position::{
 pub use provider::Relation;
 pub use rejects::{RejectBatchBuilder, RejectKind, RejectRow};
 pub use saved::{
-    MAX_SAVED_BYTES, MAX_SAVED_FUNNELS, MAX_SAVED_IDS, MAX_SAVED_VERSIONS, SAVED_SEEN_WITHIN_US,
-    SavedFunnels, SavedNote, SavedVersion,
+    MAX_SAVED_BYTES, MAX_SAVED_EXPERIMENTS, MAX_SAVED_FUNNELS, MAX_SAVED_IDS, MAX_SAVED_VERSIONS,
+    SAVED_SEEN_WITHIN_US, SavedAll, SavedKind, SavedNote, SavedVersion, Shelf,
 };
 pub use schema::{
     EVENT, EVENT_KEY, INDEX, KIND_COLUMN, OCCURRED_AT, OFFSET, ORDER, PARTITION, RECEIVED_AT,

@@ -36,6 +36,12 @@ struct Written {
     loaded: bool,
 }
 
+impl Written {
+    fn start_us(&self) -> i64 {
+        self.now_us - i64::from(self.days) * DAY_US
+    }
+}
+
 /// A history to be loaded, or one that is there.
 pub(crate) struct Plan {
     file: PathBuf,
@@ -46,12 +52,18 @@ pub(crate) struct Plan {
 /// What is in the folder.
 pub(crate) struct History {
     days: u32,
+    start_us: i64,
     /// Journeys, and how long loading took; `None` when it was there before.
     loaded: Option<(u64, ImportProgress, std::time::Duration)>,
     rows: u64,
 }
 
 impl History {
+    /// When it begins, µs since the epoch.
+    pub(crate) fn start_us(&self) -> i64 {
+        self.start_us
+    }
+
     /// In one line.
     pub(crate) fn says(&self) -> String {
         let days = words::counted(self.days.into(), "day");
@@ -109,6 +121,7 @@ impl Plan {
         if self.written.loaded {
             return Ok(History {
                 days,
+                start_us: self.written.start_us(),
                 loaded: None,
                 rows: importing.store.view().committed_rows(),
             });
@@ -140,6 +153,7 @@ impl Plan {
         let rows = counts.stored + counts.duplicates;
         Ok(History {
             days,
+            start_us: self.written.start_us(),
             loaded: Some((journeys, counts, begun.elapsed())),
             rows,
         })
@@ -151,7 +165,7 @@ impl Plan {
         } = self.written;
         GenerateConfig {
             seed,
-            start_us: now_us - i64::from(days) * DAY_US,
+            start_us: self.written.start_us(),
             days: Some(days.into()),
             volume: Volume::Journeys(u64::from(days) * JOURNEYS_A_DAY),
             end_us: Some(now_us),
@@ -216,6 +230,7 @@ mod tests {
         let took = std::time::Duration::from_millis(1_900);
         let mut history = History {
             days: 30,
+            start_us: 0,
             loaded: Some((61_240, counts, took)),
             rows: 7,
         };

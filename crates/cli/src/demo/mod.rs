@@ -5,6 +5,7 @@
 //! is used again keeps every row.
 
 mod example;
+mod experiments;
 mod history;
 mod live;
 mod status;
@@ -170,6 +171,7 @@ impl DemoArgs {
         let service = Service::start(opened, listener, Some(kafka)).await?;
         let status = Status::new(&service).await?;
         let live = Live::start(&brokers, TOPIC, traffic, service.watcher())?;
+        experiments::define(&service.engine, history.start_us()).await?;
         let example = example::example(&service.engine, now_us).await;
         out::write(&self.block(&service.url, &history, example.as_deref()));
         let watched = self.watch(status, &live, asked_to_end).await;
@@ -228,11 +230,13 @@ impl DemoArgs {
 
   Try, in another terminal:
     {program} query linking --by category --last 7d{ask}
-{journey}    curl -s '{url}/api/v1/success-rates?by=category'
+{journey}    {program} experiment results {}{ask}
+    curl -s '{url}/api/v1/success-rates?by=category'
 
 ",
             history.says(),
             words::count(self.rate.into()),
+            experiments::EXAMPLE,
         )
     }
 

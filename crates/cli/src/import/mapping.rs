@@ -1,7 +1,7 @@
 //! Which column of a foreign file becomes which field of an event (`import --map field=column,…`).
 //!
 //! Invariants: a column goes to every field that names it, else to the field of its own name, else
-//! to `attrs`; nothing is lost without `--skip`. In a file without event ids a record gets one from
+//! to `attrs`; nothing is lost without `--skip` (but from files of exposures: `exposures.rs`). In a file without event ids a record gets one from
 //! what it holds, so the same record always has the same id; in a file that has ids, one without is
 //! a mistake that the decoder refuses. Values are handed on as they are written:
 //! whether they are right is the decoder's to say, like for every other way in.
@@ -10,11 +10,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDateTime, TimeZone};
+use chrono::DateTime;
 use chrono_tz::Tz;
 use linkfunnel_model::{Event, EventName, Field, FieldKind, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::exposures::{Exposures, Told};
+use super::times::{epoch, parse_local, place, read_time};
 use crate::failure::{Failure, Result};
 
 /// Most attributes an event can carry (domain.md 3.2).
@@ -50,6 +52,8 @@ pub(crate) struct Wishes {
     pub(crate) event_prefix: Option<String>,
     /// `--timezone`.
     pub(crate) zone: Option<Tz>,
+    /// `--exposures`, `--unit`, `--assigned`.
+    pub(crate) exposures: Option<Exposures>,
 }
 
 impl Wishes {
@@ -59,13 +63,39 @@ impl Wishes {
             && self.skip.is_empty()
             && self.event_prefix.is_none()
             && self.zone.is_none()
+            && self.exposures.is_none()
+    }
+
+    /// What names the stream of a file beside its content. Files that were imported keep their streams, so what this says
+    /// of a wish never changes.
+    pub(crate) fn name(&self) -> String {
+        let Wishes {
+            map,
+            skip,
+            event_prefix,
+            zone,
+            exposures,
+        } = self;
+        let exposures = exposures.map_or(String::new(), |it| format!(", exposures: {it:?}"));
+        format!(
+            "Wishes {{ map: {map:?}, skip: {skip:?}, event_prefix: {event_prefix:?}, zone: {zone:?}{exposures} }}"
+        )
     }
 }
 
-#[derive(Debug, Clone)]
-enum Target {
+/// What a column is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Target {
+    /// A field of the event.
     Field(Field),
+    /// An attribute.
     Attr(String),
+    /// The experiment of an exposure.
+    Experiment,
+    /// Its variant.
+    Variant,
+    /// What the row says was assigned.
+    UnitType,
 }
 
 /// Turns records of named cells into events.
@@ -76,6 +106,11 @@ pub(crate) struct Mapping {
     zone: Option<Tz>,
     columns: HashMap<String, Vec<Target>>,
     attrs: Vec<String>,
+    exposures: Option<Exposures>,
+    /// Whether the columns of the exposures are known.
+    is_found: bool,
+    told: Told,
+    left_out: Vec<String>,
     /// Whether the file has event ids of its own; known from its columns or its first record.
     has_ids: Option<bool>,
 }
@@ -85,7 +120,7 @@ impl Mapping {
     pub(crate) fn new(wishes: &Wishes) -> Result<Self> {
         let mut targets = Vec::new();
         for (field, column) in &wishes.map {
-            targets.push((target(field)?, column.clone()));
+            targets.push((target(field, wishes.exposures)?, column.clone()));
         }
         if let Some(prefix) = &wishes.event_prefix
             && !prefix.starts_with("custom.")
@@ -100,6 +135,10 @@ impl Mapping {
             zone: wishes.zone,
             columns: HashMap::new(),
             attrs: Vec::new(),
+            exposures: wishes.exposures,
+            is_found: false,
+            told: Told::default(),
+            left_out: Vec::new(),
             has_ids: None,
         })
     }
@@ -118,6 +157,7 @@ impl Mapping {
         {
             return Err(missing_column("--skip", column, columns));
         }
+        self.find_exposures(columns)?;
         for column in columns {
             self.targets(column);
         }
@@ -128,7 +168,11 @@ impl Mapping {
                 .any(|t| matches!(t, Target::Field(f) if *f == field))
         };
         self.has_ids = Some(claims(Field::EventId));
-        for field in [Field::OccurredAt, Field::Event] {
+        let needed: &[Field] = match self.exposures {
+            Some(_) => &[],
+            None => &[Field::OccurredAt, Field::Event],
+        };
+        for field in needed.iter().copied() {
             if !claims(field) {
                 let path = field.path();
                 let guess = columns
@@ -165,6 +209,28 @@ impl Mapping {
         Ok(())
     }
 
+    /// Whether the columns of a file of exposures are still to be found: by its first record, where it has no head.
+    pub(crate) fn seeks_columns(&self) -> bool {
+        self.exposures.is_some() && !self.is_found
+    }
+
+    /// Finds which column of a file of exposures is what.
+    pub(crate) fn find_exposures(&mut self, columns: &[&str]) -> Result<()> {
+        if let Some(exposures) = self.exposures.filter(|_| !self.is_found) {
+            let skipped = |column: &&str| self.skip.iter().any(|skip| skip == column);
+            let left: Vec<&str> = columns.iter().copied().filter(|c| !skipped(c)).collect();
+            let found = exposures.find(&left, &self.wishes)?;
+            self.wishes.extend(found);
+            self.is_found = true;
+        }
+        Ok(())
+    }
+
+    /// Columns of a file of exposures that were not taken.
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
     /// Columns met so far that no field claims, kept in `attrs`.
     pub(crate) fn attrs(&self) -> &[String] {
         &self.attrs
@@ -183,9 +249,10 @@ impl Mapping {
             .collect()
     }
 
-    /// Whether `--timezone` says how to read a time without a zone.
-    pub(crate) fn has_zone(&self) -> bool {
-        self.zone.is_some()
+    /// The zone of a column's times where they name none: its own, else that of `--timezone`.
+    pub(crate) fn zone(&self, column: &str) -> Option<Tz> {
+        let is_utc = self.exposures.is_some_and(|it| it.is_utc(column));
+        if is_utc { Some(Tz::UTC) } else { self.zone }
     }
 
     /// Whether a column holds a time.
@@ -196,19 +263,30 @@ impl Mapping {
 
     /// Sets the fields of `event` that a cell is for.
     pub(crate) fn put<'a>(&mut self, event: &mut Event<'a>, column: &str, cell: Cell<'a>) {
-        let (zone, prefix) = (self.zone, self.event_prefix.clone());
+        let (zone, prefix) = (self.zone(column), self.event_prefix.clone());
+        let mut told = std::mem::take(&mut self.told);
         let targets = self.targets(column);
-        let Some((last, others)) = targets.split_last() else {
-            return;
-        };
-        for target in others {
-            put_one(event, target, cell.clone(), zone, prefix.as_deref());
+        if let Some((last, others)) = targets.split_last() {
+            for target in others {
+                put_one(
+                    event,
+                    &mut told,
+                    target,
+                    cell.clone(),
+                    zone,
+                    prefix.as_deref(),
+                );
+            }
+            put_one(event, &mut told, last, cell, zone, prefix.as_deref());
         }
-        put_one(event, last, cell, zone, prefix.as_deref());
+        self.told = told;
     }
 
     /// Appends the record as JSON, with an event id from its content where the file has none.
     pub(crate) fn finish(&mut self, event: &mut Event<'_>, out: &mut Vec<u8>) {
+        if let Some(exposures) = self.exposures {
+            exposures.finish(event, std::mem::take(&mut self.told));
+        }
         let start = out.len();
         event.to_json(out);
         let has_id = event.get(Field::EventId).is_some();
@@ -223,8 +301,12 @@ impl Mapping {
     fn targets(&mut self, column: &str) -> &[Target] {
         if !self.columns.contains_key(column) {
             let targets = self.claim(column);
-            if let [Target::Attr(name)] = targets.as_slice() {
-                self.attrs.push(name.clone());
+            match targets.as_slice() {
+                [Target::Attr(name)] => self.attrs.push(name.clone()),
+                [] if !self.skip.iter().any(|skip| skip == column) => {
+                    self.left_out.push(column.to_owned());
+                }
+                _ => {}
             }
             self.columns.insert(column.to_owned(), targets);
         }
@@ -257,8 +339,10 @@ impl Mapping {
                     .find(|field| field.column() == column)
             })
             .filter(|field| !taken(field));
-        match own {
+        let is_kept = |field: &Field| self.exposures.is_none_or(|it| it.keeps(column, *field));
+        match own.filter(is_kept) {
             Some(field) => vec![Target::Field(field)],
+            None if self.exposures.is_some() => Vec::new(),
             None => vec![Target::Attr(
                 column.strip_prefix("attrs.").unwrap_or(column).to_owned(),
             )],
@@ -271,7 +355,10 @@ pub(crate) fn content_id(record: &[u8]) -> String {
     format!("c-{:032x}", xxh3_128(record))
 }
 
-fn target(field: &str) -> Result<Target> {
+fn target(field: &str, exposures: Option<Exposures>) -> Result<Target> {
+    if let Some(target) = exposures.and_then(|it| it.target(field)) {
+        return target;
+    }
     if let Some(name) = field.strip_prefix("attrs.").filter(|name| !name.is_empty()) {
         return Ok(Target::Attr(name.to_owned()));
     }
@@ -290,12 +377,16 @@ fn missing_column(option: &str, column: &str, columns: &[&str]) -> Failure {
 
 fn put_one<'a>(
     event: &mut Event<'a>,
+    told: &mut Told,
     target: &Target,
     cell: Cell<'a>,
     zone: Option<Tz>,
     prefix: Option<&str>,
 ) {
     match target {
+        Target::Experiment => told.experiment = Some(text_of(cell).into_owned()),
+        Target::Variant => told.variant = Some(text_of(cell).into_owned()),
+        Target::UnitType => told.unit_type = Some(text_of(cell).into_owned()),
         Target::Attr(name) => put_attr(event, name, cell),
         Target::Field(Field::Event) => {
             let name = text_of(cell);
@@ -403,60 +494,6 @@ fn instant<'a>(cell: Cell<'a>, zone: Option<Tz>) -> Value<'a> {
     }
 }
 
-fn read_time(text: &str, zone: Option<Tz>) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
-    }
-    // `2019-10-01 00:00:00 UTC` and `… +0200`, as databases write them.
-    if let Some(local) = text.strip_suffix(" UTC").and_then(parse_local) {
-        return Some(local.and_utc().timestamp_micros());
-    }
-    for form in ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"] {
-        if let Ok(time) = DateTime::parse_from_str(text, form) {
-            return Some(time.timestamp_micros());
-        }
-    }
-    match parse_local(text) {
-        Some(local) => place(local, zone),
-        None => text.parse().ok().and_then(epoch),
-    }
-}
-
-fn parse_local(text: &str) -> Option<NaiveDateTime> {
-    [
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%d %H:%M",
-        "%Y-%m-%dT%H:%M",
-    ]
-    .iter()
-    .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-}
-
-/// A local time in the zone; the earlier of two where clocks go back, the hour after where they go forward.
-fn place(local: NaiveDateTime, zone: Option<Tz>) -> Option<i64> {
-    let zone = zone?;
-    let found = zone.from_local_datetime(&local).earliest().or_else(|| {
-        zone.from_local_datetime(&(local + chrono::Duration::hours(1)))
-            .earliest()
-    })?;
-    Some(found.timestamp_micros())
-}
-
-/// Seconds, ms, µs or ns since the epoch, told apart by size: every instant from 2000 to 2100 has one reading.
-fn epoch(number: i64) -> Option<i64> {
-    const FROM_S: i64 = 946_684_800;
-    const TO_S: i64 = 4_102_444_800;
-    let within = |scale: i64| (FROM_S * scale..TO_S * scale).contains(&number);
-    match number {
-        _ if within(1) => Some(number * 1_000_000),
-        _ if within(1_000) => Some(number * 1_000),
-        _ if within(1_000_000) => Some(number),
-        _ if within(1_000_000_000) => Some(number / 1_000),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,34 +564,6 @@ mod tests {
                 &Wishes::default(),
                 &[("event", text("visit.landed")), ("user_id", text("v"))]
             )
-        );
-    }
-
-    #[test]
-    fn times_are_read_as_databases_write_them() {
-        let paris = Some(Tz::Europe__Paris);
-        let cases = [
-            ("2026-01-01T00:00:00Z", None, Some(1_767_225_600_000_000)),
-            ("2026-01-01 00:00:00 UTC", None, Some(1_767_225_600_000_000)),
-            ("2026-01-01 01:00:00+01", None, Some(1_767_225_600_000_000)),
-            ("2026-01-01 01:00:00.5", paris, Some(1_767_225_600_500_000)),
-            ("1767225600", None, Some(1_767_225_600_000_000)),
-            ("1767225600123", None, Some(1_767_225_600_123_000)),
-            ("2026-01-01 01:00:00", None, None),
-            ("yesterday", paris, None),
-        ];
-        for (text, zone, us) in cases {
-            assert_eq!(read_time(text, zone), us, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_hour_that_does_not_exist_is_the_one_after() {
-        let local = parse_local("2026-03-29 02:30:00").unwrap();
-        let after = parse_local("2026-03-29 03:30:00").unwrap();
-        assert_eq!(
-            place(local, Some(Tz::Europe__Paris)),
-            place(after, Some(Tz::Europe__Paris))
         );
     }
 

@@ -4,12 +4,14 @@
 //! the same file again changes nothing, and one that was cut off goes on where it stopped. What
 //! comes through a pipe is cut into blocks, each a stream of its own, for the same reason.
 
+mod exposures;
 mod mapping;
 mod parquet;
 mod pipe;
 mod progress;
 mod records;
 mod send;
+mod times;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,9 +22,11 @@ use std::sync::atomic::AtomicU64;
 use chrono_tz::Tz;
 use clap::Args;
 use linkfunnel_ingest::{ImportOptions, ImportProgress, IngestMetrics, StreamDefaults, Vault};
+use linkfunnel_model::vocab::ExperimentUnit;
 use linkfunnel_store::Store;
 use sha2::{Digest, Sha256};
 
+use self::exposures::{Exposures, Tool};
 use self::mapping::Wishes;
 use self::records::{Format, Records};
 use crate::client::Client;
@@ -47,6 +51,8 @@ const COMMIT_BYTES: usize = 64 << 20;
   linkfunnel import shop.csv --map session_id=session,occurred_at=timestamp,event=type \\
       --event-prefix custom. --timezone UTC --skip notes
   zcat events.ndjson.gz | linkfunnel import - --url http://127.0.0.1:8080
+  linkfunnel import experiment_viewed.csv --exposures growthbook --unit user --timezone UTC
+  linkfunnel import exposures.csv --exposures statsig --unit company
 
 The same file again changes nothing. Columns that no field claims go to attrs. A file without event ids gets
 them from its content. What cannot be read as an event becomes a dead letter.")]
@@ -72,12 +78,32 @@ pub(crate) struct ImportArgs {
     /// Zone of times that name none: UTC, Europe/Paris
     #[arg(long, value_name = "ZONE")]
     timezone: Option<Tz>,
+    /// Each row tells that a unit was exposed to a variant, as this tool writes it; which experiments there are and who gets
+    /// which variant stays the tool's
+    #[arg(
+        long,
+        value_name = "TOOL",
+        requires = "unit",
+        conflicts_with = "event_prefix"
+    )]
+    exposures: Option<Tool>,
+    /// What is assigned to variants: company, user, session, journey
+    #[arg(long, value_name = "UNIT", requires = "exposures", value_parser = unit)]
+    unit: Option<ExperimentUnit>,
+    /// The rows tell assignments: whether a unit saw its variant is not known
+    #[arg(long, requires = "exposures")]
+    assigned: bool,
     /// How the files hold their records [default: by their names]
     #[arg(long)]
     format: Option<Format>,
     /// Tenant of events that name none
     #[arg(long)]
     tenant: Option<String>,
+}
+
+fn unit(word: &str) -> Result<ExperimentUnit, String> {
+    let found = ExperimentUnit::parse(word);
+    found.ok_or_else(|| format!("{word} is none of {}", ExperimentUnit::WORDS.join(", ")))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -98,11 +124,21 @@ impl ImportArgs {
             skip: self.skip.clone(),
             event_prefix: self.event_prefix.clone(),
             zone: self.timezone,
+            exposures: self.exposures(),
         };
         match &self.url {
             Some(url) => self.send_all(url, &wishes),
             None => clock::block_on(self.load_all(&wishes)),
         }
+    }
+
+    fn exposures(&self) -> Option<Exposures> {
+        let (tool, unit) = self.exposures.zip(self.unit)?;
+        Some(Exposures {
+            tool,
+            unit,
+            assigned: self.assigned,
+        })
     }
 
     fn send_all(&self, url: &str, wishes: &Wishes) -> Result<()> {
@@ -261,6 +297,13 @@ fn remark(mapping: Option<&mapping::Mapping>) {
             crate::grid::tame(&names, 1_000)
         ));
     }
+    if !mapping.left_out().is_empty() {
+        let names = mapping.left_out().join(", ");
+        out::note(&format!(
+            "left out: {} (--map attrs.NAME=COLUMN takes one)",
+            crate::grid::tame(&names, 1_000)
+        ));
+    }
     let unseen = mapping.unseen();
     if !unseen.is_empty() {
         out::note(&format!("no record had the column {}", unseen.join(", ")));
@@ -381,7 +424,7 @@ fn content_hash(file: &File, wishes: &Wishes) -> Result<String> {
         hasher.update(&buffer[..n]);
     }
     if !wishes.is_empty() {
-        hasher.update(format!("{wishes:?}"));
+        hasher.update(wishes.name());
     }
     Ok(hex(&hasher.finalize()))
 }
@@ -432,5 +475,23 @@ mod tests {
             ..Wishes::default()
         };
         assert_ne!(content_hash(&file, &wishes).unwrap(), plain);
+        let exposures = |unit| Wishes {
+            exposures: Some(Exposures {
+                tool: Tool::Generic,
+                unit,
+                assigned: false,
+            }),
+            ..wishes.clone()
+        };
+        let names = [
+            wishes.name(),
+            exposures(ExperimentUnit::User).name(),
+            exposures(ExperimentUnit::Company).name(),
+        ];
+        assert_eq!(
+            names[0],
+            r#"Wishes { map: [], skip: ["x"], event_prefix: None, zone: None }"#
+        );
+        assert!(names[1] != names[0] && names[1] != names[2], "{names:?}");
     }
 }

@@ -263,7 +263,7 @@ pub(crate) fn demand_zone(
     cell: &Cell<'_>,
     n: u64,
 ) -> Result<()> {
-    if mapping.has_zone() || !mapping.is_time(column) || !lacks_zone(cell) {
+    if mapping.zone(column).is_some() || !mapping.is_time(column) || !lacks_zone(cell) {
         return Ok(());
     }
     Err(
@@ -328,11 +328,27 @@ fn read_object(line: &[u8], mapping: &mut Mapping, number: u64) -> Result<Option
     let Ok(Json::Object(object)) = serde_json::from_slice::<Json>(line) else {
         return Ok(None);
     };
+    if mapping.seeks_columns() {
+        let mut names = Vec::new();
+        name_members("", &object, &mut names);
+        mapping.find_exposures(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
     let mut event = Event::default();
     for (name, value) in object {
         put_json(&mut event, mapping, name, value, number)?;
     }
     Ok(Some(event))
+}
+
+/// The names of an object's members; those of an object inside it with a dot.
+fn name_members(before: &str, object: &serde_json::Map<String, Json>, names: &mut Vec<String>) {
+    for (name, value) in object {
+        let name = format!("{before}{name}");
+        match value {
+            Json::Object(inner) => name_members(&format!("{name}."), inner, names),
+            _ => names.push(name),
+        }
+    }
 }
 
 fn put_json(

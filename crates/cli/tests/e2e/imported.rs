@@ -7,7 +7,7 @@ use linkfunnel_testkit::generate::{Carrier, GenerateConfig, Generator, write_ndj
 
 use crate::compare::{Api, Comparison, Copies, Differences};
 use crate::program::{Running, run_well};
-use crate::truth::{dirty, note};
+use crate::truth::{dirty, note, seed};
 
 #[test]
 fn a_generated_file_with_all_the_dirt_gives_exactly_the_true_counts_of_every_funnel() {
@@ -17,7 +17,7 @@ fn a_generated_file_with_all_the_dirt_gives_exactly_the_true_counts_of_every_fun
     let mut generator = Generator::new(GenerateConfig {
         carrier: Carrier::File,
         tenants: vec!["default".to_owned()],
-        ..dirty(20_261_126, 60_000, 40)
+        ..dirty(seed("imported", 20_261_126), 60_000, 40)
     })
     .unwrap();
     write_ndjson(generator.by_ref(), File::create(&file).unwrap()).unwrap();

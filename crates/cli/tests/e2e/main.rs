@@ -8,6 +8,8 @@ mod brokers;
 mod compare;
 mod disk;
 mod documents;
+mod experiments;
+mod exposures;
 mod first_ten_minutes;
 mod imported;
 mod kills;

@@ -68,6 +68,16 @@ fn every_mistake_is_named_with_its_place() {
             "/experiments/0",
         ),
         (
+            with("").replace("attempt.opened", "experiment.exposed"),
+            "missing_field",
+            "/experiments",
+        ),
+        (
+            with(r#","experiments":[]"#).replace("attempt.opened", "experiment.assigned"),
+            "missing_field",
+            "/experiments",
+        ),
+        (
             with(r#","schema_version":"2.0""#),
             "unsupported_version",
             "/schema_version",

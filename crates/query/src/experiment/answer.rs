@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::{Meta, Rate, Warning};
+use crate::saved::ExperimentChange;
 
 /// The results of an experiment: everything from one read view.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -12,7 +13,11 @@ pub struct ExperimentAnswer {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What was saved, as it was read.
+    /// Number of the definition's version.
+    pub version: u32,
+    /// What was changed after its start, of the definition and of the saved funnels that it names; newest first.
+    pub changes: Vec<ExperimentChange>,
+    /// The definition, every default filled in.
     #[schema(value_type = Object)]
     pub definition: serde_json::Value,
     /// What counts as entry: `exposed`, or `assigned` where no event says who was exposed.

@@ -3,10 +3,11 @@
 
 use linkfunnel_model::{
     CheckedExperiment, CheckedQuestion, ExperimentDefinition, Field, FieldRef, FunnelDefinition,
-    FunnelRef, GuardrailDefinition, Interval, Length, Measure, MetricDefinition, Mistake, Order,
-    OutcomeDefinition, Span, StepDefinition, Subject, TwoVariants, ValueDefinition,
-    check_experiment_funnel,
+    FunnelRef, Interval, Length, Measure, MetricDefinition, Mistake, Order, OutcomeDefinition,
+    Span, StepDefinition, Subject, TwoVariants, ValueDefinition,
 };
+
+use linkfunnel_store::SavedAll;
 
 use super::plan::{Amount, Evidence, ExperimentPlan, Measured, UnitOf};
 use crate::columns::Source;
@@ -14,6 +15,7 @@ use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::question::step_index;
+use crate::saved::measured;
 use crate::trend;
 
 /// What one scan measures.
@@ -44,15 +46,15 @@ pub(crate) struct Lanes {
     pub(crate) curve: Option<usize>,
 }
 
-impl Engine {
-    /// Which scans a checked definition needs.
+impl Lanes {
+    /// Which scans a checked definition needs. `saved`: what ids of funnels mean that are not built in; `at`: JSON pointer
+    /// of the definition.
     ///
     /// # Errors
-    /// An unknown funnel, one that cannot be measured from exposure, a step it does not have.
-    pub(crate) async fn lanes(
-        &self,
-        tenant: &str,
+    /// 422 for an unknown funnel, one that cannot be measured from exposure, a step it does not have.
+    pub(crate) fn new(
         definition: &ExperimentDefinition,
+        saved: &SavedAll,
         at: &str,
     ) -> Result<Lanes> {
         let mut lanes = Lanes {
@@ -62,53 +64,25 @@ impl Engine {
             curve: None,
         };
         let unit = definition.unit_subject();
-        let at_own = format!("{at}/funnel");
-        let own = self.funnel_of(tenant, &definition.funnel, unit, &at_own);
-        let own = own.await?;
+        let own = measured(unit, &definition.funnel, saved, &format!("{at}/funnel"))?;
+        let funnel = |named: &Option<FunnelRef>, at: &str| match named {
+            Some(funnel) => measured(unit, funnel, saved, &format!("{at}/funnel")),
+            None => Ok(own.clone()),
+        };
         lanes.of(&own, unit);
         for (i, metric) in definition.primary.iter().enumerate() {
             let at = format!("{at}/primary/{i}");
-            let funnel = match &metric.funnel {
-                Some(funnel) => {
-                    let at = format!("{at}/funnel");
-                    self.funnel_of(tenant, funnel, unit, &at).await?
-                }
-                None => own.clone(),
-            };
-            lanes.metric(metric, &funnel, unit, &at)?;
+            lanes.metric(metric, &funnel(&metric.funnel, &at)?, unit, &at)?;
         }
         for (i, guardrail) in definition.guardrails.iter().enumerate() {
             let at = format!("{at}/guardrails/{i}");
-            let funnel = match &guardrail.funnel {
-                Some(funnel) => {
-                    let at = format!("{at}/funnel");
-                    self.funnel_of(tenant, funnel, unit, &at).await?
-                }
-                None => own.clone(),
-            };
-            lanes.guardrail(guardrail, &funnel, unit, &at)?;
+            let funnel = funnel(&guardrail.funnel, &at)?;
+            lanes.step(guardrail.step, &funnel, unit, &format!("{at}/step"))?;
         }
         lanes.show_steps();
         Ok(lanes)
     }
 
-    async fn funnel_of(
-        &self,
-        tenant: &str,
-        funnel: &FunnelRef,
-        unit: Subject,
-        at: &str,
-    ) -> Result<FunnelDefinition> {
-        let definition = match funnel {
-            FunnelRef::Definition(definition) => definition.as_ref().clone(),
-            FunnelRef::Id(id) => self.newest_funnel(tenant, id, at).await?,
-        };
-        check_experiment_funnel(unit, &definition, at)?;
-        Ok(definition)
-    }
-}
-
-impl Lanes {
     /// The lane of a funnel, which may be new.
     fn of(&mut self, funnel: &FunnelDefinition, unit: Subject) -> usize {
         let known = self.lanes.iter().position(|lane| lane.funnel == *funnel);
@@ -172,16 +146,6 @@ impl Lanes {
                 Ok(())
             }
         }
-    }
-
-    fn guardrail(
-        &mut self,
-        guardrail: &GuardrailDefinition,
-        funnel: &FunnelDefinition,
-        unit: Subject,
-        at: &str,
-    ) -> Result<()> {
-        self.step(guardrail.step, funnel, unit, &format!("{at}/step"))
     }
 
     fn step(

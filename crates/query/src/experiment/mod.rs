@@ -26,12 +26,13 @@ pub(crate) use measure::Experimenter;
 pub(crate) use plan::ExperimentPlan;
 pub(crate) use tally::{ExperimentTally, ValueLimit};
 
-use linkfunnel_model::ExperimentContent;
-
-use crate::engine::Engine;
+use crate::answer::Meta;
+use crate::engine::{Engine, Run};
 use crate::error::Result;
 use crate::funnel::count;
+use crate::saved::{FUNNELS, NamedExperiment};
 use lanes::LaneOf;
+pub(crate) use lanes::Lanes;
 use plan::Evidence;
 use report::{Found, Report};
 
@@ -40,8 +41,6 @@ use report::{Found, Report};
 pub struct ExperimentQuestion {
     /// Its id, as events tell it.
     pub id: String,
-    /// What it compares and how.
-    pub content: ExperimentContent,
     /// Whether units count whose window still runs: rates are then "so far".
     pub include_open: bool,
     /// The view to read; the current one when absent.
@@ -49,20 +48,31 @@ pub struct ExperimentQuestion {
 }
 
 impl Engine {
-    /// The results of an experiment, from one view.
+    /// The results of an experiment, from one view, by its newest definition.
     ///
     /// # Errors
-    /// The first mistake in the definition, else as [`Engine::funnel`]; 422 `values_too_large` where values cannot be added up.
+    /// As [`Engine::experiment_named`] and [`Engine::funnel`]; 422 `values_too_large` where values cannot be added up.
     pub async fn experiment_results(
         &self,
         tenant: &str,
         question: ExperimentQuestion,
     ) -> Result<ExperimentAnswer> {
-        let checked = question.content.check()?;
-        let definition = &question.content.definition;
+        let named = self.experiment_named(tenant, &question.id).await?;
+        self.results_of(tenant, &question, named).await
+    }
+
+    pub(crate) async fn results_of(
+        &self,
+        tenant: &str,
+        question: &ExperimentQuestion,
+        named: NamedExperiment,
+    ) -> Result<ExperimentAnswer> {
         let run = self.start(question.as_of.as_deref()).await?;
-        let lanes = self.lanes(tenant, definition, "/definition").await?;
+        let funnels = self.shelf(FUNNELS, tenant).all().await?;
+        let definition = &named.content.definition;
+        let lanes = Lanes::new(definition, &funnels, "/definition")?;
         self.within(self.options().timeout_ms, async {
+            let checked = &named.checked;
             let watermark_us = run.view.watermark_us;
             let seen_us = watermark_us.map_or(checked.start_us, |us| us.saturating_add(1));
             let end_us = checked.end_us.map_or(seen_us, |end_us| end_us.min(seen_us));
@@ -71,48 +81,50 @@ impl Engine {
                 tenant,
                 id: &question.id,
                 definition,
-                checked: &checked,
+                checked,
                 end_us: end_us.max(checked.start_us),
                 evidence: Evidence::Exposed,
                 include_open: question.include_open,
             };
-            let mut meta = self.meta(&run, of.end_us)?;
-            let mut found: Vec<Found> = Vec::new();
-            for lane in &lanes.lanes {
-                let is_first = found.is_empty();
-                let (plan, mut outcome) =
-                    self.run_plan(&run, tenant, lane.plan(self, &of)?).await?;
-                let odd = outcome
-                    .experiment
-                    .as_ref()
-                    .map(|tally| tally.odd)
-                    .unwrap_or_default();
-                if is_first && odd.seen == 0 && odd.assigned > 0 {
-                    of.evidence = Evidence::Assigned;
-                    let plan = lane.plan(self, &of)?;
-                    outcome = self.run_plan(&run, tenant, plan).await?.1;
-                }
-                let scanned = meta.events_scanned;
-                if is_first {
-                    count(&mut meta, &mut outcome);
-                    meta.without_entry = 0;
-                }
-                meta.events_scanned = scanned + outcome.counts.events_scanned;
-                found.push(Found {
-                    plan,
-                    tally: outcome.experiment.unwrap_or_default(),
-                });
-            }
-            let report = Report::new(&question, &checked, &lanes, &found, &of)?;
-            let answer = report.answer(meta);
-            Ok(ExperimentAnswer {
-                meta: crate::answer::Meta {
-                    elapsed_ms: self.elapsed_ms(&run),
-                    ..answer.meta
-                },
-                ..answer
-            })
+            let (mut meta, found) = self.measure_units(&run, &lanes, &mut of).await?;
+            let report = Report::new(question, &named, &lanes, &found, &of)?;
+            meta.elapsed_ms = self.elapsed_ms(&run);
+            Ok(report.answer(meta))
         })
         .await
+    }
+
+    /// Runs all scans. Where the first sees nobody exposed, assignments count instead.
+    async fn measure_units(
+        &self,
+        run: &Run,
+        lanes: &Lanes,
+        of: &mut LaneOf<'_>,
+    ) -> Result<(Meta, Vec<Found>)> {
+        let mut meta = self.meta(run, of.end_us)?;
+        let mut found: Vec<Found> = Vec::new();
+        for lane in &lanes.lanes {
+            let is_first = found.is_empty();
+            let plan = lane.plan(self, of)?;
+            let (mut plan, mut outcome) = self.run_plan(run, of.tenant, plan).await?;
+            let odd = outcome.experiment.as_ref().map(|tally| tally.odd);
+            let odd = odd.unwrap_or_default();
+            if is_first && odd.seen == 0 && odd.assigned > 0 {
+                of.evidence = Evidence::Assigned;
+                let again = lane.plan(self, of)?;
+                (plan, outcome) = self.run_plan(run, of.tenant, again).await?;
+            }
+            let scanned = meta.events_scanned;
+            if is_first {
+                count(&mut meta, &mut outcome);
+                meta.without_entry = 0;
+            }
+            meta.events_scanned = scanned + outcome.counts.events_scanned;
+            found.push(Found {
+                plan,
+                tally: outcome.experiment.unwrap_or_default(),
+            });
+        }
+        Ok((meta, found))
     }
 }

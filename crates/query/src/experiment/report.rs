@@ -28,6 +28,7 @@ use crate::answer::{Meta, Rate};
 use crate::engine::ms;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::saved::NamedExperiment;
 use crate::trend;
 
 /// What one lane found.
@@ -41,7 +42,8 @@ pub(crate) type Which = Group<Arc<str>>;
 
 /// Tells what was found.
 pub(crate) struct Report<'r> {
-    pub(crate) question: &'r ExperimentQuestion,
+    question: &'r ExperimentQuestion,
+    named: &'r NamedExperiment,
     pub(crate) definition: &'r ExperimentDefinition,
     pub(crate) checked: &'r CheckedExperiment,
     pub(crate) lanes: &'r Lanes,
@@ -64,12 +66,12 @@ pub(crate) struct Measurement {
 impl<'r> Report<'r> {
     pub(crate) fn new(
         question: &'r ExperimentQuestion,
-        checked: &'r CheckedExperiment,
+        named: &'r NamedExperiment,
         lanes: &'r Lanes,
         found: &'r [Found],
         of: &LaneOf<'_>,
     ) -> Result<Report<'r>> {
-        let definition = &question.content.definition;
+        let definition = &named.content.definition;
         let internal = |e: linkfunnel_stats::Error| Error::Internal(e.to_string());
         let level = Level::new(definition.alpha).map_err(internal)?;
         let tuned_for = match definition.method {
@@ -79,8 +81,9 @@ impl<'r> Report<'r> {
         let control = definition.control();
         Ok(Report {
             question,
+            named,
             definition,
-            checked,
+            checked: &named.checked,
             lanes,
             found,
             level,
@@ -104,7 +107,9 @@ impl<'r> Report<'r> {
         let (by_day, by_exposure_day) = self.days();
         ExperimentAnswer {
             id: self.question.id.clone(),
-            name: self.question.content.name.clone(),
+            name: self.named.content.name.clone(),
+            version: self.named.version,
+            changes: self.named.changes.clone(),
             definition: serde_json::to_value(self.definition).unwrap_or_default(),
             entry: match self.evidence {
                 Evidence::Exposed => "exposed".to_owned(),

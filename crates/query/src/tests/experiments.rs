@@ -1,677 +1,390 @@
-//! Experiments: who counts in which variant from when, plain cases and a recount by hand of random ones.
+//! Experiments by their id: what it means now, what was changed after the start, and what cannot be measured.
 
-use std::collections::{BTreeMap, BTreeSet};
+use linkfunnel_model::{ExperimentContent, SavedId};
+use linkfunnel_store::{Location, SavedKind, Store, StoreOptions};
+use serde_json::{Value, json};
 
-use linkfunnel_model::{Event, Experiment, ExperimentContent};
-use proptest::prelude::*;
-use serde_json::json;
+use super::{SECOND, World, merge, short, short_with};
+use crate::{Error, ExperimentChange, NamedExperiment, Saved};
 
-use super::{DAY, SECOND, T0, World, event, merge, short};
-use crate::{ExperimentAnswer, ExperimentQuestion};
+/// When the experiments here start: ten seconds after the world's clock.
+const START: &str = "2026-10-01T00:00:10Z";
 
-/// Journeys in two variants from 1 September on, by the funnel [`short`].
-fn definition(fields: serde_json::Value) -> serde_json::Value {
+fn definition(change: Value) -> Value {
     let mut definition = json!({
-        "unit": "journey",
-        "variants": [{"name": "old", "weight": 0.5}, {"name": "new", "weight": 0.5}],
-        "start": "2026-09-01",
-        "funnel": short(),
-        "primary": [{"name": "Linked"}],
+        "unit": "company",
+        "variants": [{"name": "a", "weight": 0.5}, {"name": "b", "weight": 0.5}],
+        "start": START, "funnel": "linking", "primary": [{"name": "Linked"}]
     });
-    merge(&mut definition, fields);
+    merge(&mut definition, change);
     definition
 }
 
-fn asked(definition: serde_json::Value) -> ExperimentQuestion {
-    let content = json!({"name": "Shorter consent", "definition": definition});
-    let content: ExperimentContent = serde_json::from_value(content).unwrap();
-    ExperimentQuestion {
-        id: "consent".to_owned(),
-        content,
-        include_open: false,
-        as_of: None,
+impl World {
+    /// Seconds after the clock's beginning.
+    fn at_second(&self, second: i64) {
+        let now = super::T0 + 30 * super::DAY + second * SECOND;
+        self.now.store(now, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    async fn try_set_up(&self, name: &str, change: Value) -> Result<u32, Error> {
+        let content = json!({"name": name, "definition": definition(change)});
+        let content: ExperimentContent = serde_json::from_value(content).unwrap();
+        let engine = &self.engine;
+        let saved = engine.save_experiment(&self.tenant, "test", "ann", &content, &|_| true);
+        Ok(saved.await?.1.value.version)
+    }
+
+    /// Defines the experiment `test`.
+    async fn set_up(&self, change: Value) -> u32 {
+        self.try_set_up("Test", change).await.unwrap()
+    }
+
+    async fn take_down(&self) {
+        let engine = &self.engine;
+        let deleted = engine.delete_experiment(&self.tenant, "test", "bob", &|_| true);
+        deleted.await.unwrap();
+    }
+
+    async fn keep_funnel(&self, id: &str, name: &str, definition: Value) {
+        let content =
+            serde_json::from_value(json!({"name": name, "definition": definition})).unwrap();
+        let engine = &self.engine;
+        let saved = engine.save_funnel(&self.tenant, id, "cat", &content, &|_| true);
+        saved.await.unwrap();
+    }
+
+    async fn drop_funnel(&self, id: &str) {
+        let engine = &self.engine;
+        let deleted = engine.delete_funnel(&self.tenant, id, "dan", &|_| true);
+        deleted.await.unwrap();
+    }
+
+    async fn meant(&self) -> NamedExperiment {
+        let named = self.engine.experiment_named(&self.tenant, "test").await;
+        named.unwrap()
+    }
+
+    /// What was changed after the start, as `FUNNEL VERSION BY fields`.
+    async fn changed(&self) -> Vec<String> {
+        self.meant().await.changes.iter().map(told).collect()
+    }
+
+    /// Status, code and pointer of a definition that is refused.
+    async fn refused_set_up(&self, change: Value) -> (u16, String, String) {
+        let error = self.try_set_up("Test", change).await.unwrap_err();
+        let (code, pointer) = (error.code().to_owned(), error.pointer().to_owned());
+        (error.status(), code, pointer)
     }
 }
 
-async fn results(world: &World, fields: serde_json::Value) -> ExperimentAnswer {
-    let question = asked(definition(fields));
-    world
-        .engine
-        .experiment_results("default", question)
-        .await
-        .unwrap()
-}
-
-/// [`event`] with `exp=VARIANT` for an exposure and `assigned=VARIANT` for an assignment.
-fn told(line: &str, number: usize, unit: &'static str) -> Event<'static> {
-    let is_told = |word: &&str| word.starts_with("exp=") || word.starts_with("assigned=");
-    let plain: Vec<&str> = line
-        .split_whitespace()
-        .filter(|word| !is_told(word))
-        .collect();
-    let mut event = event(&plain.join(" "), number);
-    for word in line.split_whitespace().filter(is_told) {
-        let (key, variant) = word.split_once('=').unwrap();
-        event = event.with_experiment(Experiment {
-            id: "consent".into(),
-            variant: variant.to_owned().into(),
-            unit,
-            exposed: key == "exp",
-        });
-    }
-    event
-}
-
-async fn world(unit: &'static str, lines: &str) -> World {
-    let mut world = World::new().await;
-    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-    let events: Vec<Event<'_>> = lines
-        .enumerate()
-        .map(|(i, line)| told(line, i, unit))
-        .collect();
-    world.publish(0, &events);
-    world.watermark(40 * DAY);
-    world
-}
-
-/// By variant `name: units, matured, reached of each step`.
-fn counts(answer: &ExperimentAnswer) -> Vec<String> {
-    let of = |(i, variant): (usize, &crate::VariantTold)| {
-        let reached: Vec<String> = answer
-            .steps
-            .iter()
-            .map(|step| {
-                step.arms[i]
-                    .reached
-                    .map_or("-".to_owned(), |n| n.to_string())
-            })
-            .collect();
-        format!(
-            "{}: {}, {}, {}",
-            variant.name,
-            variant.units,
-            variant.matured,
-            reached.join(" ")
-        )
+fn told(change: &ExperimentChange) -> String {
+    let of = change.funnel.as_ref();
+    let of = of.map_or(String::new(), |id| format!("{id} "));
+    let what = if change.deleted {
+        "deleted".to_owned()
+    } else {
+        change.fields.join(" ")
     };
-    answer.variants.iter().enumerate().map(of).collect()
+    format!("{of}{} {} {what}", change.version, change.saved_by)
 }
 
 #[tokio::test]
-async fn the_event_that_exposes_may_take_the_first_step() {
-    let world = world(
-        "journey",
-        "0 a opened exp=old
-         1 a chose
-         2 a linked
-         0 b opened exp=new
-         1 b chose",
-    )
-    .await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(counts(&answer), ["old: 1, 1, 1 1 1", "new: 1, 1, 1 1 0"]);
-    assert_eq!(answer.entry, "exposed");
-    // also where each next step needs a later instant
-    let mut funnel = short();
-    funnel["ties"] = json!("strict_increase");
-    let answer = results(&world, json!({"funnel": funnel})).await;
-    assert_eq!(counts(&answer), ["old: 1, 1, 1 1 1", "new: 1, 1, 1 1 0"]);
-}
-
-#[tokio::test]
-async fn only_what_follows_exposure_counts_and_the_window_runs_from_it() {
-    let world = world(
-        "journey",
-        "0 early opened
-         1 early chose
-         2 early linked
-         3 early chose exp=old
-         0 late attempt.opened exp=new
-         23h late chose
-         24h late linked
-         0 later attempt.opened exp=new
-         23h later chose
-         24h+5us later linked",
-    )
-    .await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(counts(&answer), ["old: 1, 1, 0 0 0", "new: 2, 2, 2 2 1"]);
-    assert_eq!(answer.health.outcome_before_exposure, Some(1));
-    let found: Vec<&str> = answer
-        .health
-        .findings
-        .iter()
-        .map(|f| f.code.as_str())
-        .collect();
-    assert_eq!(found, ["outcome_before_exposure"]);
-}
-
-#[tokio::test]
-async fn a_unit_in_two_variants_counts_in_none_or_in_its_first() {
-    let lines = "0 a opened exp=old
-         1 a chose exp=new
-         2 a linked
-         0 b opened exp=new
-         0 c opened exp=other
-         0 d opened exp=old";
-    let world = world("journey", lines).await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 1 0 0"]);
-    let health = &answer.health;
+async fn only_what_changed_the_definition_after_its_start_is_a_change_newest_first() {
+    let world = World::new().await;
+    world.set_up(json!({})).await;
+    world.at_second(9);
+    world.set_up(json!({"planned_units": 10})).await;
+    world.at_second(10);
+    world.set_up(json!({"planned_units": 20})).await;
+    assert_eq!(world.changed().await, [""; 0], "at the start, not after it");
+    world.at_second(11);
+    let both = json!({"alpha": 0.01, "method": {"continuous": {}}, "planned_units": 20});
+    assert_eq!(world.set_up(both.clone()).await, 4);
+    world.at_second(12);
+    assert_eq!(world.try_set_up("Renamed", both.clone()).await.unwrap(), 5);
+    assert_eq!(world.changed().await, ["4 ann alpha method"]);
+    world.at_second(13);
+    world.take_down().await;
+    world.at_second(14);
+    let mut control = both;
+    control["control"] = json!("b");
+    assert_eq!(world.set_up(control).await, 7);
     assert_eq!(
-        (
-            health.units_seen,
-            health.in_two_variants,
-            health.unknown_variant
-        ),
-        (4, 1, 1)
+        world.changed().await,
+        ["7 ann control", "6 bob deleted", "4 ann alpha method"],
+        "what is saved after the deletion is compared with what stood before it"
     );
-    assert_eq!(answer.verdict.decision, "broken: units in two variants");
-    let answer = results(&world, json!({"in_two_variants": "first_seen"})).await;
-    assert_eq!(counts(&answer), ["old: 2, 2, 2 1 1", "new: 1, 1, 1 0 0"]);
-}
-
-#[tokio::test]
-async fn assignments_count_where_nobody_says_who_was_exposed() {
-    let world = world(
-        "journey",
-        "0 a opened assigned=old
-         1 a linked assigned=old
-         5 b experiment.assigned assigned=new
-         6 b opened",
-    )
-    .await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(answer.entry, "assigned");
-    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 1 0 0"]);
-}
-
-#[tokio::test]
-async fn an_exposure_without_an_assignment_is_told_where_assignments_are() {
-    let world = world(
-        "journey",
-        "0 a experiment.assigned assigned=old
-         1 a opened exp=old
-         1 b experiment.exposed assigned=new",
-    )
-    .await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(answer.entry, "exposed");
-    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 0 0 0"]);
-    assert_eq!(answer.health.without_assignment, Some(1));
-}
-
-#[tokio::test]
-async fn an_experiment_without_traffic_says_so() {
-    let world = world("journey", "0 a opened").await;
-    let answer = results(&world, json!({})).await;
-    assert_eq!(counts(&answer), ["old: 0, 0, 0 0 0", "new: 0, 0, 0 0 0"]);
-    assert_eq!(answer.verdict.decision, "no traffic");
-    let comparison = &answer.primary[0].comparisons[0];
-    assert_eq!(comparison.p, None);
-    assert_eq!(comparison.code.as_deref(), Some("no_units"));
-    assert_eq!(answer.health.sample_ratio.code.as_deref(), Some("no_units"));
-    let empty = World::new().await;
-    let answer = results(&empty, json!({})).await;
-    assert_eq!(answer.verdict.decision, "no traffic");
-}
-
-#[tokio::test]
-async fn open_units_are_left_out_unless_asked_for() {
-    let world = world(
-        "journey",
-        "0 a opened exp=old
-         1d+1 b opened exp=old
-         1d+2 b linked
-         1d+1 c opened exp=new",
-    )
-    .await;
-    world.watermark(50 * DAY);
-    let young = self::world(
-        "journey",
-        "0 a opened exp=old
-         39d+23h b opened exp=old
-         39d+23h+1 b chose
-         39d+23h+2 b linked",
-    )
-    .await;
-    let answer = results(&young, json!({})).await;
-    assert_eq!(counts(&answer), ["old: 2, 1, 1 0 0", "new: 0, 0, 0 0 0"]);
-    assert_eq!(answer.verdict.decision, "too early");
-    let question = ExperimentQuestion {
-        include_open: true,
-        ..asked(definition(json!({})))
-    };
-    let answer = young
-        .engine
-        .experiment_results("default", question)
-        .await
-        .unwrap();
-    assert_eq!(counts(&answer), ["old: 2, 1, 2 1 1", "new: 0, 0, 0 0 0"]);
-}
-
-#[tokio::test]
-async fn journeys_of_an_assigned_company_are_added_up_by_company() {
-    let world = world(
-        "company",
-        "0 - experiment.exposed exp=old company_id=c1
-         1 a opened company_id=c1
-         2 a chose company_id=c1
-         3 a linked company_id=c1
-         4 b opened company_id=c1
-         0 x opened company_id=c2
-         1 x linked company_id=c2
-         5 - experiment.exposed exp=new company_id=c2
-         6 y opened company_id=c2
-         7 y chose company_id=c2
-         8 y linked company_id=c2
-         0 - experiment.exposed exp=new company_id=c3",
-    )
-    .await;
-    let answer = results(&world, json!({"unit": "company"})).await;
-    let variants: Vec<_> = answer
-        .variants
-        .iter()
-        .map(|v| (v.units, v.subjects.unwrap(), v.matured_subjects.unwrap()))
-        .collect();
-    assert_eq!(variants, [(1, 2, 2), (2, 1, 1)]);
-    let linked = &answer.primary[0];
-    assert_eq!(linked.measures, "rate_per_unit");
-    assert_eq!(linked.arms[1].value, Some(1.0));
-    assert_eq!(linked.arms[1].of, 1);
-    // one company says nothing about how companies vary
-    assert_eq!(linked.arms[0].code.as_deref(), Some("no_variance"));
-    assert_eq!(linked.comparisons[0].p, None);
-}
-
-#[tokio::test]
-async fn a_segment_is_frozen_at_the_first_exposure() {
-    let world = world(
-        "journey",
-        "0 a opened exp=old surface=hosted_page
-         1 a linked exp=old surface=embedded_sdk
-         0 b opened exp=new
-         0 c opened exp=new surface=hosted_page
-         1 c chose
-         2 c linked",
-    )
-    .await;
-    let answer = results(&world, json!({"segments": ["surface"]})).await;
-    let segments: BTreeMap<&str, Vec<u64>> = answer.segments[0]
-        .values
-        .iter()
-        .map(|value| {
-            (
-                value.value.as_str(),
-                value.arms.iter().map(|arm| arm.of).collect(),
-            )
-        })
-        .collect();
-    let expected = BTreeMap::from([("hosted_page", vec![1, 1]), ("(none)", vec![0, 1])]);
-    assert_eq!(segments, expected);
-}
-
-#[tokio::test]
-async fn values_are_added_up_within_the_window_and_before_exposure() {
-    let world = world(
-        "company",
-        "0 - payment.received company_id=c1 payment.amount_minor=700
-         1d - experiment.exposed exp=old company_id=c1
-         1d+1 - payment.received company_id=c1 payment.amount_minor=100
-         1d+2 - payment.received company_id=c1 payment.amount_minor=50
-         2d+1 - payment.received company_id=c1 payment.amount_minor=5000
-         1d - experiment.exposed exp=old company_id=c2
-         1d - experiment.exposed exp=new company_id=c3
-         1d+1 - payment.received company_id=c3 payment.amount_minor=30
-         1d - experiment.exposed exp=new company_id=c4
-         1d+1 - payment.received company_id=c4 payment.amount_minor=10",
-    )
-    .await;
-    let amount = json!({"event": "payment.received", "sum": "payment.amount_minor"});
-    let answer = results(
-        &world,
-        json!({
-            "unit": "company",
-            "funnel": super::short_with(json!({"subject": "company"})),
-            "primary": [
-                {"name": "Paid", "mean": amount},
-                {"name": "A payment", "ratio": {"numerator": amount, "denominator": {"event": "payment.received"}}},
-            ],
-        }),
-    )
-    .await;
-    let values = |metric: usize| -> Vec<Option<f64>> {
-        answer.primary[metric]
-            .arms
-            .iter()
-            .map(|arm| arm.value)
-            .collect()
-    };
-    assert_eq!(values(0), [Some(75.0), Some(20.0)]);
-    assert_eq!(values(1), [Some(75.0), Some(20.0)]);
-    assert_eq!(answer.primary[0].explained, None);
-    let looked = |window: &str| {
-        json!({
-            "unit": "company",
-            "funnel": super::short_with(json!({"subject": "company"})),
-            "covariate_window": window,
-            "primary": [{"name": "Paid", "mean": amount}],
-        })
-    };
-    let answer = results(&world, looked("P2D")).await;
-    assert!(
-        answer.primary[0].explained.is_some(),
-        "before exposure c1 paid 700"
+    let meant = world.meant().await;
+    assert_eq!((meant.version, meant.content.name.as_str()), (7, "Test"));
+    assert_eq!(meant.content.definition.control(), "b");
+    assert_eq!(
+        meant.checked.start_us,
+        super::T0 + 30 * super::DAY + 10 * SECOND
     );
-    let answer = results(&world, looked("PT1H")).await;
-    assert_eq!(answer.primary[0].explained, None);
+    let at: Vec<&str> = meant.changes.iter().map(|c| c.saved_at.as_str()).collect();
+    assert_eq!(
+        at,
+        [
+            "2026-10-01T00:00:14Z",
+            "2026-10-01T00:00:13Z",
+            "2026-10-01T00:00:11Z"
+        ]
+    );
+    let shown = world.engine.experiment("default", "test", None).await;
+    assert_eq!(shown.unwrap().value.changes, meant.changes);
 }
 
 #[tokio::test]
-async fn mistakes_point_at_the_culprit() {
-    let world = world("journey", "0 a opened exp=old").await;
-    let company = super::short_with(json!({"subject": "company"}));
-    for (fields, code, pointer) in [
-        (
-            json!({"primary": [{"name": "L", "step": 9}]}),
-            "unknown_step",
-            "/definition/primary/0/step",
-        ),
-        (
-            json!({"funnel": "lnking"}),
-            "unknown_funnel",
-            "/definition/funnel",
-        ),
-        (
-            json!({"primary": [{"name": "L", "funnel": "nope"}]}),
-            "unknown_funnel",
-            "/definition/primary/0/funnel",
-        ),
-        (
-            json!({"funnel": company}),
-            "coarser_subject",
-            "/definition/funnel/subject",
-        ),
-        (
-            json!({"unit": "company", "primary": [{"name": "L", "time_to_step": 3}]}),
-            "finer_subject",
-            "/definition/primary/0/time_to_step",
-        ),
-        (
-            json!({"variants": [{"name": "old", "weight": 0.5}, {"name": "new", "weight": 0.4}]}),
-            "weights_do_not_sum",
-            "/definition/variants",
-        ),
-    ] {
-        let question = asked(definition(fields.clone()));
+async fn the_start_that_counts_is_the_one_the_definition_has_now() {
+    let world = World::new().await;
+    world.set_up(json!({})).await;
+    world.at_second(15);
+    world.set_up(json!({"start": "2026-10-01T00:00:20Z"})).await;
+    assert_eq!(world.changed().await, [""; 0], "it has not started yet");
+    world.at_second(16);
+    world.set_up(json!({"start": "2026-10-01T00:00:05Z"})).await;
+    assert_eq!(world.changed().await, ["3 ann start", "2 ann start"]);
+}
+
+#[tokio::test]
+async fn of_an_experiment_that_is_defined_after_its_start_all_came_later() {
+    let world = World::new().await;
+    world.at_second(11);
+    world.set_up(json!({})).await;
+    let all = "alpha correction funnel in_two_variants method primary start timezone unit variants";
+    assert_eq!(world.changed().await, [format!("1 ann {all}")]);
+}
+
+#[tokio::test]
+async fn a_saved_funnel_that_the_definition_names_is_watched_too() {
+    let world = World::new().await;
+    for id in ["mine", "second", "third", "unnamed"] {
+        world.keep_funnel(id, id, short()).await;
+    }
+    let named = json!({
+        "funnel": "mine",
+        "primary": [{"name": "p", "funnel": "second"}, {"name": "q", "funnel": "mine"}],
+        "guardrails": [{"name": "g", "funnel": "third", "margin": 0.1}]
+    });
+    world.set_up(named).await;
+    world.at_second(11);
+    let wider = || short_with(json!({"window": "P3D"}));
+    world.keep_funnel("mine", "mine", wider()).await;
+    world.keep_funnel("mine", "renamed", wider()).await;
+    world.keep_funnel("unnamed", "unnamed", wider()).await;
+    world.at_second(12);
+    world.drop_funnel("third").await;
+    world.at_second(13);
+    world.keep_funnel("second", "second", wider()).await;
+    assert_eq!(
+        world.changed().await,
+        [
+            "second 2 cat window",
+            "third 2 dan deleted",
+            "mine 2 cat window"
+        ]
+    );
+    let shown = world.engine.experiment("default", "test", None).await;
+    assert_eq!(
+        shown.unwrap().value.changes,
+        [],
+        "its own tag does not tell of funnels"
+    );
+    world.keep_funnel("late", "late", short()).await;
+    world.set_up(json!({"funnel": "late"})).await;
+    assert_eq!(
+        world.changed().await,
+        ["2 ann funnel guardrails primary"],
+        "the first version of a funnel changed none"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_or_deleted_experiment_is_told_which_there_are() {
+    let mut world = World::new().await;
+    let named = async |world: &World, id: &str| {
         let error = world
             .engine
-            .experiment_results("default", question)
+            .experiment_named(&world.tenant, id)
             .await
             .unwrap_err();
-        let crate::Error::Invalid {
-            code: told,
-            pointer: at,
-            ..
-        } = error
-        else {
-            panic!("{fields}: {error:?}");
-        };
-        assert_eq!((told, at.as_str()), (code, pointer), "{fields}");
-    }
-}
-
-/// A random event: time (s), journey, company, what it does, variant told and whether as exposure.
-type Dealt = (i64, u8, u8, u8, Option<(bool, bool)>);
-
-fn line((at, journey, company, what, told): &Dealt) -> String {
-    let what = ["opened", "chose", "linked", "sync.completed"][usize::from(*what)];
-    let told = told.map_or(String::new(), |(is_new, exposes)| {
-        let variant = if is_new { "new" } else { "old" };
-        let key = if exposes { "exp" } else { "assigned" };
-        format!("{key}={variant}")
-    });
-    format!("{at} j{journey} {what} company_id=c{company} {told}")
-}
-
-/// What a unit's events say, recounted by hand: its variant and how many steps it got to within `window` after its first
-/// exposure.
-fn recount(events: &[Dealt], window: i64) -> (Option<bool>, bool, usize) {
-    let exposures: Vec<(i64, bool)> = events
-        .iter()
-        .filter_map(|(at, _, _, _, told)| told.filter(|told| told.1).map(|told| (*at, told.0)))
-        .collect();
-    let Some(first) = exposures.iter().map(|(at, _)| *at).min() else {
-        return (None, false, 0);
+        (error.status(), error.code(), error.to_string())
     };
-    let variants: BTreeSet<bool> = exposures.iter().map(|(_, variant)| *variant).collect();
-    let is_in_two = variants.len() > 1;
-    // the furthest chain of later or equal times, by trying all
-    let mut ends: Vec<Option<i64>> = vec![Some(first); 4];
-    for step in 0..3_usize {
-        let from = if step == 0 { Some(first) } else { ends[step] };
-        ends[step + 1] = from.and_then(|from| {
-            let takes = |(at, _, _, what, _): &&Dealt| {
-                usize::from(*what) == step && *at >= from && *at <= first + window
-            };
-            events.iter().filter(takes).map(|(at, ..)| *at).min()
-        });
-    }
-    let got = (1..4).take_while(|step| ends[*step].is_some()).count();
-    (variants.first().copied(), is_in_two, got)
+    let none = "no experiment is called \"test\"; none is saved".to_owned();
+    assert_eq!(
+        named(&world, "test").await,
+        (404, "unknown_experiment", none.clone())
+    );
+    world.set_up(json!({})).await;
+    let near = "no experiment is called \"tets\"; did you mean test? There are test".to_owned();
+    assert_eq!(
+        named(&world, "tets").await,
+        (404, "unknown_experiment", near)
+    );
+    world.take_down().await;
+    let (status, code, detail) = named(&world, "test").await;
+    assert_eq!((status, code), (404, "experiment_deleted"));
+    assert!(
+        detail.starts_with("bob deleted the experiment test at 2026-10-01"),
+        "{detail}"
+    );
+    world.tenant = "bolt".into();
+    assert_eq!(
+        named(&world, "test").await,
+        (404, "unknown_experiment", none)
+    );
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn random_experiments_are_counted_as_by_hand(
-        dealt in prop::collection::vec(
-            (0..200_i64, 0..12_u8, Just(0_u8), 0..4_u8, prop::option::weighted(0.4, (any::<bool>(), prop::bool::weighted(0.7)))),
-            1..120,
+#[tokio::test]
+async fn a_definition_of_a_newer_program_is_shown_and_not_guessed_at() {
+    let world = World::new().await;
+    let newer = json!({"name": "New", "definition": definition(json!({"from_the_future": 1}))});
+    let id = SavedId::parse("test").unwrap();
+    let shelf = world.store.shelf(SavedKind::Experiment, "default");
+    shelf
+        .save(&id, None, "ann", Some(newer.clone()))
+        .await
+        .unwrap();
+    let refused = world.engine.experiment_named("default", "test").await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (refused.status(), refused.code()),
+        (422, "experiment_not_understood")
+    );
+    let shown = world.engine.experiment("default", "test", None).await;
+    let shown = shown.unwrap().value;
+    assert_eq!(
+        (&shown.definition, shown.changes.len()),
+        (&newer["definition"], 0)
+    );
+    assert_eq!(world.set_up(json!({})).await, 2, "and can be replaced");
+}
+
+#[tokio::test]
+async fn what_the_named_funnels_cannot_show_is_refused_at_once_with_the_culprit() {
+    let world = World::new().await;
+    world.keep_funnel("mine", "mine", short()).await; // three steps
+    let strict = short_with(json!({"order": "strict"}));
+    world.keep_funnel("strict", "strict", strict).await;
+    let best = short_with(json!({"entries": "best"}));
+    world.keep_funnel("best", "best", best).await;
+    world.keep_funnel("gone", "gone", short()).await;
+    world.drop_funnel("gone").await;
+    let newer = json!({"name": "F", "definition": short_with(json!({"from_the_future": 1}))});
+    let id = SavedId::parse("future").unwrap();
+    let shelf = world.store.shelf(SavedKind::Funnel, "default");
+    shelf.save(&id, None, "ann", Some(newer)).await.unwrap();
+
+    let primary = |metric: Value| json!({"funnel": "mine", "primary": [{"name": "first"}, metric]});
+    let guardrail = |metric: Value| json!({"funnel": "mine", "guardrails": [metric]});
+    for (change, code, pointer) in [
+        (json!({"funnel": "lnking"}), "unknown_funnel", "/funnel"),
+        (json!({"funnel": "../mine"}), "unknown_funnel", "/funnel"),
+        (json!({"funnel": "gone"}), "funnel_deleted", "/funnel"),
+        (
+            json!({"funnel": "future"}),
+            "funnel_not_understood",
+            "/funnel",
         ),
-        window in 1..150_i64,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // a journey stays with its company
-        let dealt: Vec<Dealt> = dealt.into_iter().map(|(at, j, _, w, t)| (at, j, j / 3, w, t)).collect();
-        let mut expected: BTreeMap<&str, Vec<u64>> = BTreeMap::from([("old", vec![0; 4]), ("new", vec![0; 4])]);
-        let (mut two, mut seen) = (0, 0);
-        for journey in 0..12 {
-            let own: Vec<Dealt> = dealt.iter().filter(|event| event.1 == journey).copied().collect();
-            let (variant, is_in_two, got) = recount(&own, window);
-            let Some(is_new) = variant else { continue };
-            seen += 1;
-            two += u64::from(is_in_two);
-            if is_in_two { continue }
-            let counts = expected.get_mut(if is_new { "new" } else { "old" }).unwrap();
-            counts[..=got].iter_mut().for_each(|count| *count += 1);
-        }
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            let events: Vec<Event<'_>> = dealt.iter().enumerate().map(|(i, d)| told(&line(d), i, "journey")).collect();
-            world.publish(0, &events);
-            world.watermark(40 * DAY);
-            let funnel = super::short_with(json!({"window": format!("PT{window}S")}));
-            let question = asked(definition(json!({"funnel": funnel})));
-            let first = world.engine.experiment_results("default", question.clone()).await.unwrap();
-            if seen == 0 { return }
-            for (i, variant) in first.variants.iter().enumerate() {
-                let mut told = vec![variant.units];
-                told.extend(first.steps.iter().map(|step| step.arms[i].reached.unwrap()));
-                assert_eq!(&told, &expected[variant.name.as_str()], "{dealt:?}");
-            }
-            assert_eq!((first.health.units_seen, first.health.in_two_variants), (seen, two));
-            world.commit().await;
-            world.compact().await;
-            for threads in [1, 3] {
-                let again = world.engine(threads).experiment_results("default", question.clone()).await.unwrap();
-                assert_eq!(without_meta(&again), without_meta(&first));
-            }
-        });
+        (json!({"funnel": "strict"}), "not_in_experiments", "/funnel"),
+        (json!({"funnel": "best"}), "not_in_experiments", "/funnel"),
+        (
+            json!({"unit": "journey", "funnel": "first_link"}),
+            "coarser_subject",
+            "/funnel",
+        ),
+        (
+            primary(json!({"name": "m", "step": 4})),
+            "unknown_step",
+            "/primary/1/step",
+        ),
+        (
+            primary(json!({"name": "m", "step": 0})),
+            "unknown_step",
+            "/primary/1/step",
+        ),
+        (
+            primary(json!({"name": "m", "time_to_step": 4})),
+            "unknown_step",
+            "/primary/1/time_to_step",
+        ),
+        (
+            primary(json!({"name": "m", "time_to_step": 2})), // of journeys, not of the company
+            "finer_subject",
+            "/primary/1/time_to_step",
+        ),
+        (
+            primary(json!({"name": "m", "funnel": "strict"})),
+            "not_in_experiments",
+            "/primary/1/funnel",
+        ),
+        (
+            primary(json!({"name": "m", "funnel": "nope"})),
+            "unknown_funnel",
+            "/primary/1/funnel",
+        ),
+        (
+            guardrail(json!({"name": "g", "margin": 0.1, "step": 4})),
+            "unknown_step",
+            "/guardrails/0/step",
+        ),
+        (
+            guardrail(json!({"name": "g", "margin": 0.1, "funnel": "gone"})),
+            "funnel_deleted",
+            "/guardrails/0/funnel",
+        ),
+        (
+            json!({"funnel": short(), "primary": [{"name": "m", "step": 4}]}),
+            "unknown_step",
+            "/primary/0/step",
+        ),
+    ] {
+        let refused = world.refused_set_up(change.clone()).await;
+        let expected = (422, code.to_owned(), format!("/definition{pointer}"));
+        assert_eq!(refused, expected, "{change}");
     }
-}
+    let listed = world.engine.experiments("default", None, None).await;
+    assert_eq!(listed.unwrap().experiments, [], "nothing was saved");
 
-fn without_meta(answer: &ExperimentAnswer) -> String {
-    let mut json = serde_json::to_value(answer).unwrap();
-    json.as_object_mut().unwrap().remove("meta");
-    json.to_string()
+    let steps = [1, 2, 3].map(|step| json!({"name": format!("s{step}"), "step": step}));
+    world
+        .set_up(json!({"funnel": "mine", "primary": steps}))
+        .await;
+    let step = json!({"name": "long", "funnel": "linking", "step": 4});
+    world.set_up(primary(step)).await; // of its own funnel, not of the experiment's
 }
 
 #[tokio::test]
-async fn planned_looks_are_made_by_day_and_stop_once() {
-    // ten journeys of each variant a day; every new one links, half of the old ones do
-    let mut lines = String::new();
-    for day in 0..6 {
-        for i in 0..10 {
-            for variant in ["old", "new"] {
-                let journey = format!("{variant}{day}x{i}");
-                lines += &format!(
-                    "{day}d+{i} {journey} opened exp={variant}\n{day}d+{i} {journey} chose\n"
-                );
-                if variant == "new" || i % 2 == 0 {
-                    lines += &format!("{day}d+{} {journey} linked\n", i + 1);
-                }
-            }
-        }
-    }
-    let world = world("journey", &lines).await;
-    let method =
-        |planned: u64| json!({"method": {"sequential": {"looks": 4}}, "planned_units": planned});
-    let answer = results(&world, method(160)).await;
-    let looks: Vec<_> = answer
-        .method
-        .looks
-        .iter()
-        .map(|look| (look.units, look.day.as_deref().map(|day| &day[8..])))
-        .collect();
-    let expected =
-        [(40, "02"), (80, "04"), (120, "06")].map(|(units, day)| (Some(units), Some(day)));
-    assert_eq!(looks[..3], expected);
-    assert_eq!(looks[3], (None, None));
-    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
-    assert_eq!(answer.verdict.variant.as_deref(), Some("new"));
-    // between looks there is no verdict
-    let answer = results(&world, method(4_000)).await;
-    assert_eq!(answer.verdict.decision, "too early");
-    assert!(
-        answer.verdict.sentence.contains("planned look 1"),
-        "{:?}",
-        answer.verdict
-    );
-    // what is to be read once is not read before
-    let answer = results(&world, json!({"end": "2026-12-01"})).await;
-    assert_eq!(answer.verdict.decision, "too early");
-    let answer = results(&world, json!({"end": "2026-09-20"})).await;
-    assert_eq!(answer.verdict.decision, "variant");
-    let answer = results(&world, json!({"method": {"continuous": {}}})).await;
-    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
+async fn a_funnel_that_another_process_just_saved_is_there() {
+    let world = World::new().await;
+    world.set_up(json!({})).await; // the list of funnels was read
+    let location = Location::parse(world._dir.path().to_str().unwrap()).unwrap();
+    let clock: linkfunnel_model::Clock = std::sync::Arc::new(|| super::T0);
+    let other = Store::open(&location, StoreOptions::default(), clock)
+        .await
+        .unwrap();
+    let content = json!({"name": "Mine", "definition": short()});
+    let shelf = other.shelf(SavedKind::Funnel, "default");
+    let id = SavedId::parse("mine").unwrap();
+    shelf.save(&id, None, "ann", Some(content)).await.unwrap();
+    assert_eq!(world.set_up(json!({"funnel": "mine"})).await, 2);
 }
 
 #[tokio::test]
-async fn a_failing_guardrail_or_a_lost_split_is_no_winner() {
-    let mut lines = String::new();
-    for i in 0..200 {
-        for variant in ["old", "new"] {
-            lines += &format!("{i} {variant}{i} opened exp={variant}\n");
-            if variant == "old" || i % 4 == 0 {
-                lines += &format!("{i} {variant}{i} chose\n{i} {variant}{i} file.uploaded\n");
-            }
-            if (variant == "new" && i % 4 == 0) || i % 20 == 0 {
-                lines += &format!("{} {variant}{i} linked\n", i + 1);
-            }
-        }
-    }
-    let world = world("journey", &lines).await;
-    let ended = |more: serde_json::Value| {
-        let mut fields = json!({"end": "2026-09-20"});
-        merge(&mut fields, more);
-        fields
-    };
-    let answer = results(&world, ended(json!({}))).await;
-    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
-    let guardrail = json!({"guardrails": [{"name": "Chose", "step": 2, "margin": 0.05}]});
-    let answer = results(&world, ended(guardrail)).await;
-    assert_eq!(answer.guardrails[0].verdicts[0].verdict, "fail");
-    assert_eq!(answer.verdict.decision, "do not ship: guardrail");
-    let weights =
-        json!({"variants": [{"name": "old", "weight": 0.3}, {"name": "new", "weight": 0.7}]});
-    let answer = results(&world, ended(weights)).await;
-    assert_eq!(answer.verdict.decision, "broken: sample ratio");
-    assert_eq!(answer.health.status, "fail");
-}
-
-#[tokio::test]
-async fn three_variants_share_the_level() {
-    let mut lines = String::new();
-    for i in 0..60 {
-        for (variant, every) in [("old", 3), ("new", 2), ("third", 3)] {
-            lines += &format!("{i} {variant}{i} opened exp={variant}\n{i} {variant}{i} chose\n");
-            if i % every == 0 {
-                lines += &format!("{} {variant}{i} linked\n", i + 1);
-            }
-        }
-    }
-    let world = world("journey", &lines).await;
-    let variants: Vec<_> = ["old", "new", "third"]
-        .map(|name| json!({"name": name, "weight": 0.333}))
-        .to_vec();
-    let answer = results(
-        &world,
-        json!({"variants": variants, "control": "third", "end": "2026-09-20"}),
-    )
-    .await;
-    assert_eq!(answer.method.family, 2);
-    let told: Vec<_> = answer.primary[0]
-        .comparisons
-        .iter()
-        .map(|one| {
-            (
-                one.variant.as_str(),
-                one.against.as_str(),
-                one.p.unwrap(),
-                one.p_corrected.unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!((told[0].0, told[0].1), ("old", "third"));
-    assert!((told[0].2 - 1.0).abs() < 1e-9);
-    assert!((told[1].3 - 2.0 * told[1].2).abs() < 1e-12, "{told:?}");
-    assert_eq!(answer.verdict.decision, "no difference shown");
-    assert!(
-        answer.primary[0]
-            .comparisons
-            .iter()
-            .all(|one| one.simultaneous.is_some())
-    );
-}
-
-#[tokio::test]
-async fn the_time_to_the_step_is_from_exposure() {
-    let world = world(
-        "journey",
-        "0 a opened exp=old
-         1 a chose
-         10 a linked
-         0 b opened exp=new
-         1 b chose
-         4 b linked
-         0 c opened exp=new
-         1 c chose
-         6 c linked",
-    )
-    .await;
-    let answer = results(
-        &world,
-        json!({"primary": [{"name": "Linked"}, {"name": "Time", "time_to_step": 3}]}),
-    )
-    .await;
-    let time = answer.time.unwrap();
-    assert_eq!(time.arms[0].median_ms, Some(10_000.0));
-    assert_eq!(time.arms[1].restricted_mean_ms, Some(5_000.0));
-    assert_eq!(time.comparisons[0].difference_ms.value, Some(-5_000.0));
-    let shares: Vec<f64> = time.arms[1].curve.iter().map(|point| point.share).collect();
-    assert_eq!(shares, [0.5, 1.0]);
-    assert_eq!(answer.primary[1].measures, "time");
-    assert_eq!(answer.primary[1].arms[1].value, Some(5_000.0));
-    let _ = (T0, SECOND);
+async fn a_funnel_and_an_experiment_of_one_id_are_apart() {
+    let world = World::new().await;
+    world.keep_funnel("test", "A funnel", short()).await;
+    world.set_up(json!({})).await;
+    let content: ExperimentContent =
+        serde_json::from_value(json!({"name": "Test", "definition": definition(json!({}))}))
+            .unwrap();
+    let again = world
+        .engine
+        .save_experiment("default", "test", "eve", &content, &|_| true);
+    assert_eq!(again.await.unwrap().0, Saved::Unchanged);
+    world.drop_funnel("test").await;
+    assert_eq!(world.meant().await.content.name, "Test");
+    let funnel = world.engine.funnel_by_id("default", "test", Some(1)).await;
+    assert_eq!(funnel.unwrap().value.name, "A funnel");
 }

@@ -47,6 +47,12 @@ impl World {
     }
 }
 
+fn funnels(world: &World) -> linkfunnel_store::Shelf<'_> {
+    world
+        .store
+        .shelf(linkfunnel_store::SavedKind::Funnel, "default")
+}
+
 fn said(error: &Error) -> (u16, String, String, String) {
     let (code, pointer) = (error.code().to_owned(), error.pointer().to_owned());
     (error.status(), code, pointer, error.to_string())
@@ -221,14 +227,14 @@ async fn another_tenants_token_opens_nothing_of_it() {
 async fn a_definition_of_a_newer_program_is_shown_as_it_is_and_not_guessed_at() {
     let world = World::of(JOURNEYS).await;
     world.save("my", short()).await;
-    let id = linkfunnel_model::FunnelId::parse("my").unwrap();
-    let base = world.store.saved_funnel("default", &id).await.unwrap();
+    let id = linkfunnel_model::SavedId::parse("my").unwrap();
+    let base = funnels(&world).newest(&id).await.unwrap();
     let definition = short_with(json!({"from_the_future": true}));
     let newer = json!({"name": "My", "definition": definition, "owner": "x"});
-    let saved = world
-        .store
-        .save_funnel("default", &id, base.as_deref(), "ann", Some(newer));
-    saved.await.unwrap();
+    let saved = funnels(&world)
+        .save(&id, base.as_deref(), "ann", Some(newer))
+        .await;
+    saved.unwrap();
     let refused = world.refusal(json!({"funnel": "my"})).await;
     assert_eq!(
         (refused.0, &*refused.1, &*refused.2),
@@ -254,12 +260,10 @@ async fn a_definition_of_a_newer_program_is_shown_as_it_is_and_not_guessed_at() 
 #[tokio::test]
 async fn a_saved_funnel_whose_id_a_newer_program_builds_in_is_hidden_and_not_lost() {
     let world = World::of(JOURNEYS).await;
-    let id = linkfunnel_model::FunnelId::parse("linking").unwrap();
+    let id = linkfunnel_model::SavedId::parse("linking").unwrap();
     let content = json!({"name": "Mine", "definition": short()});
-    let saved = world
-        .store
-        .save_funnel("default", &id, None, "ann", Some(content));
-    saved.await.unwrap();
+    let saved = funnels(&world).save(&id, None, "ann", Some(content)).await;
+    saved.unwrap();
     let read = async |version| {
         world
             .engine

@@ -266,22 +266,40 @@ async fn whatever_the_storage_answers_a_save_is_one_version() {
             Mishap::AppliedThenError,
         ],
     ];
-    let id = linkfunnel_model::FunnelId::parse("my").unwrap();
+    let id = linkfunnel_model::SavedId::parse("my").unwrap();
     for mishaps in cases {
         let (storage, store) = faulty().await;
         storage.plan(mishaps);
         let content = Some(serde_json::json!(1));
-        let saved = store.save_funnel("acme", &id, None, "ann", content).await;
+        let saved = store
+            .shelf(SavedKind::Funnel, "acme")
+            .save(&id, None, "ann", content)
+            .await;
         assert_eq!(saved.unwrap().note.version, 1, "{mishaps:?}");
         tokio::time::sleep(std::time::Duration::from_millis(40)).await; // what is slow has landed
-        let newest = store.saved_funnel("acme", &id).await.unwrap().unwrap();
+        let newest = store
+            .shelf(SavedKind::Funnel, "acme")
+            .newest(&id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(newest.note.version, 1, "{mishaps:?}");
     }
     let (storage, store) = faulty().await;
     storage.plan(&[Mishap::Full]);
     let content = Some(serde_json::json!(1));
-    let full = store.save_funnel("acme", &id, None, "ann", content).await;
+    let full = store
+        .shelf(SavedKind::Funnel, "acme")
+        .save(&id, None, "ann", content)
+        .await;
     let full = full.unwrap_err().to_string();
     assert_eq!(full, "no space left in the storage while saving a funnel");
-    assert_eq!(store.saved_funnel("acme", &id).await.unwrap(), None);
+    assert_eq!(
+        store
+            .shelf(SavedKind::Funnel, "acme")
+            .newest(&id)
+            .await
+            .unwrap(),
+        None
+    );
 }

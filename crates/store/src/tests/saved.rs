@@ -5,34 +5,40 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use linkfunnel_model::FunnelId;
+use linkfunnel_model::SavedId;
 use serde_json::{Value, json};
 
 use super::lab::*;
 use crate::*;
 
-fn id(text: &str) -> FunnelId {
-    FunnelId::parse(text).unwrap()
+fn id(text: &str) -> SavedId {
+    SavedId::parse(text).unwrap()
+}
+
+fn shelf<'s>(store: &'s Store, tenant: &str) -> Shelf<'s> {
+    store.shelf(SavedKind::Funnel, tenant)
 }
 
 /// Saves after the newest version there is.
 async fn save(store: &Store, tenant: &str, name: &str, content: Value) -> Result<u32> {
     let id = id(name);
-    let newest = store.saved_funnel(tenant, &id).await?;
-    let saved = store.save_funnel(tenant, &id, newest.as_deref(), "ann", Some(content));
+    let shelf = shelf(store, tenant);
+    let newest = shelf.newest(&id).await?;
+    let saved = shelf.save(&id, newest.as_deref(), "ann", Some(content));
     Ok(saved.await?.note.version)
 }
 
 async fn delete(store: &Store, tenant: &str, name: &str) -> Result<u32> {
     let id = id(name);
-    let newest = store.saved_funnel(tenant, &id).await?;
-    let saved = store.save_funnel(tenant, &id, newest.as_deref(), "bob", None);
+    let shelf = shelf(store, tenant);
+    let newest = shelf.newest(&id).await?;
+    let saved = shelf.save(&id, newest.as_deref(), "bob", None);
     Ok(saved.await?.note.version)
 }
 
 /// `id version content` of a tenant's funnels.
 async fn list(store: &Store, tenant: &str) -> Vec<String> {
-    let all = store.saved_funnels(tenant).await.unwrap();
+    let all = shelf(store, tenant).all().await.unwrap();
     all.iter()
         .map(|(id, newest)| match &newest.content {
             Some(content) => format!("{id} {} {content}", newest.note.version),
@@ -57,8 +63,8 @@ async fn a_funnel_is_there_after_a_restart_with_every_version_and_who_made_it_wh
     );
     for store in [lab.store.clone(), lab.again().await] {
         assert_eq!(list(&store, "acme").await, [r#"my 4 "c""#, "my_other 1 1"]);
-        let newest = store
-            .saved_funnel("acme", &id("my"))
+        let newest = shelf(&store, "acme")
+            .newest(&id("my"))
             .await
             .unwrap()
             .unwrap();
@@ -76,8 +82,8 @@ async fn a_funnel_is_there_after_a_restart_with_every_version_and_who_made_it_wh
             ]
         );
         for (version, content) in [(1, Some("a")), (2, Some("b")), (3, None), (4, Some("c"))] {
-            let found = store
-                .saved_version("acme", &id("my"), version)
+            let found = shelf(&store, "acme")
+                .version(&id("my"), version)
                 .await
                 .unwrap()
                 .unwrap();
@@ -86,7 +92,10 @@ async fn a_funnel_is_there_after_a_restart_with_every_version_and_who_made_it_wh
         }
         for none in [0, 5] {
             assert_eq!(
-                store.saved_version("acme", &id("my"), none).await.unwrap(),
+                shelf(&store, "acme")
+                    .version(&id("my"), none)
+                    .await
+                    .unwrap(),
                 None
             );
         }
@@ -98,13 +107,13 @@ async fn of_two_stores_that_save_one_version_one_does_and_the_other_is_told_and_
     let lab = Lab::new().await;
     let other = lab.again().await;
     for round in 1..=50 {
-        let base = lab.store.saved_funnel("acme", &id("my")).await.unwrap();
+        let base = shelf(&lab.store, "acme").newest(&id("my")).await.unwrap();
         let attempt = |store: &Store, by: &'static str| {
             let (store, base) = (store.clone(), base.clone());
             tokio::spawn(async move {
                 let content = Some(json!(format!("{by} {round}")));
-                store
-                    .save_funnel("acme", &id("my"), base.as_deref(), by, content)
+                shelf(&store, "acme")
+                    .save(&id("my"), base.as_deref(), by, content)
                     .await
             })
         };
@@ -117,8 +126,8 @@ async fn of_two_stores_that_save_one_version_one_does_and_the_other_is_told_and_
         assert!(matches!(lost, Error::Overtaken { .. }), "{lost:?}");
         assert_eq!(won.note.version, round);
         for store in [&lab.store, &other] {
-            let newest = store
-                .saved_funnel("acme", &id("my"))
+            let newest = shelf(store, "acme")
+                .newest(&id("my"))
                 .await
                 .unwrap()
                 .unwrap();
@@ -161,13 +170,13 @@ async fn eight_who_look_again_when_they_were_overtaken_all_save_in_the_end() {
 
 /// All versions, checked to name those before them.
 async fn all_versions(store: &Store, tenant: &str, name: &str) -> Vec<Arc<SavedVersion>> {
-    let Some(newest) = store.saved_funnel(tenant, &id(name)).await.unwrap() else {
+    let Some(newest) = shelf(store, tenant).newest(&id(name)).await.unwrap() else {
         return Vec::new();
     };
     let mut versions: Vec<Arc<SavedVersion>> = Vec::new();
     for version in 1..=newest.note.version {
-        let found = store
-            .saved_version(tenant, &id(name), version)
+        let found = shelf(store, tenant)
+            .version(&id(name), version)
             .await
             .unwrap()
             .unwrap();
@@ -207,8 +216,8 @@ async fn who_saves_looks_at_what_is_there_and_not_at_what_it_remembers() {
     save(&other, "acme", "my", json!(1)).await.unwrap();
     assert_eq!(list(&other, "acme").await, ["my 1 1"]);
     save(&lab.store, "acme", "my", json!(2)).await.unwrap();
-    let newest = other
-        .saved_funnel("acme", &id("my"))
+    let newest = shelf(&other, "acme")
+        .newest(&id("my"))
         .await
         .unwrap()
         .unwrap();
@@ -226,8 +235,8 @@ async fn tenants_have_funnels_of_their_own_whatever_they_are_called() {
     for store in [lab.store.clone(), lab.again().await] {
         for tenant in tenants {
             assert_eq!(list(&store, tenant).await, [format!("my 1 \"{tenant}\"")]);
-            let one = store
-                .saved_version(tenant, &id("my"), 1)
+            let one = shelf(&store, tenant)
+                .version(&id("my"), 1)
                 .await
                 .unwrap()
                 .unwrap();
@@ -235,7 +244,7 @@ async fn tenants_have_funnels_of_their_own_whatever_they_are_called() {
         }
         for tenant in ["ac", "acm", "", ".", "..", "acme/my", &"x".repeat(500)] {
             assert_eq!(list(&store, tenant).await, [""; 0], "{tenant:?}");
-            assert_eq!(store.saved_funnel(tenant, &id("my")).await.unwrap(), None);
+            assert_eq!(shelf(&store, tenant).newest(&id("my")).await.unwrap(), None);
         }
     }
     let too_long = save(&lab.store, &"x".repeat(65), "my", json!(1)).await;
@@ -297,8 +306,8 @@ async fn processes_killed_while_they_save_lose_nothing_that_they_had_answered() 
     }
     let store = lab.again().await;
     let mut there: BTreeMap<String, u32> = BTreeMap::new();
-    let ids: Vec<FunnelId> = store
-        .saved_funnels("acme")
+    let ids: Vec<SavedId> = shelf(&store, "acme")
+        .all()
         .await
         .unwrap()
         .keys()
@@ -375,10 +384,8 @@ async fn a_file_that_is_no_version_is_named_and_files_of_others_are_passed_over(
     std::fs::write(folder.join("my/17.json"), "x").unwrap();
     assert_eq!(list(&lab.again().await, "acme").await, ["my 1 1"]);
     std::fs::write(folder.join("my/0000000002.json"), "{").unwrap();
-    let refused = lab
-        .again()
-        .await
-        .saved_funnels("acme")
+    let refused = shelf(&lab.again().await, "acme")
+        .all()
         .await
         .unwrap_err()
         .to_string();
@@ -440,7 +447,7 @@ async fn a_tenant_has_so_many_funnels_and_so_many_ids_and_others_are_not_in_its_
     let store = lab.again().await;
     save(&store, "acme", "last", json!(1)).await.unwrap();
     assert_eq!(
-        store.saved_funnels("acme").await.unwrap().len(),
+        shelf(&store, "acme").all().await.unwrap().len(),
         MAX_SAVED_FUNNELS
     );
     let over = save(&store, "acme", "over", json!(1)).await;
@@ -506,4 +513,35 @@ async fn no_reader_and_no_vacuum_of_delta_tables_touches_saved_funnels() {
     let store = lab.again().await;
     assert_eq!(list(&store, "acme").await, ["my 2 deleted"]);
     assert_eq!(all_versions(&store, "acme", "my").await.len(), 2);
+}
+
+#[tokio::test]
+async fn kinds_are_apart_in_names_lists_and_limits() {
+    let lab = Lab::new().await;
+    let store = &lab.store;
+    save(store, "acme", "my", json!("funnel")).await.unwrap();
+    let experiments = store.shelf(SavedKind::Experiment, "acme");
+    assert_eq!(experiments.all().await.unwrap().len(), 0);
+    assert_eq!(experiments.newest(&id("my")).await.unwrap(), None);
+    let content = Some(json!("experiment"));
+    let saved = experiments.save(&id("my"), None, "eve", content).await;
+    assert_eq!(saved.unwrap().note.version, 1);
+    let folder = lab.dir.path().join("_linkfunnel/experiments/acme");
+    let first = folder.join("my/0000000001.json");
+    assert!(first.exists());
+    for i in 1..MAX_SAVED_EXPERIMENTS {
+        std::fs::create_dir(folder.join(format!("e{i}"))).unwrap();
+        std::fs::copy(&first, folder.join(format!("e{i}/0000000001.json"))).unwrap();
+    }
+    let store = lab.again().await;
+    let experiments = store.shelf(SavedKind::Experiment, "acme");
+    let all = experiments.all().await.unwrap();
+    assert_eq!(all.len(), MAX_SAVED_EXPERIMENTS);
+    assert_eq!(all[&id("my")].content, Some(json!("experiment")));
+    let over_id = id("over");
+    let over = experiments.save(&over_id, None, "eve", Some(json!(1)));
+    let over = over.await.map(|saved| saved.note.version);
+    assert_eq!(limited(over), "at most 500 saved experiments are kept");
+    assert_eq!(save(&store, "acme", "over", json!(1)).await.unwrap(), 1);
+    assert_eq!(list(&store, "acme").await, [r#"my 1 "funnel""#, "over 1 1"]);
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::REASONS;
 use super::dice::{DAY, MINUTE};
-use super::fact::Detail;
+use super::fact::{Detail, ids};
 use super::funnels::{FIRST_LINK_LINKED, LINKING};
 use super::naive::Told;
 use super::telling::{By, Telling};
@@ -38,7 +38,8 @@ pub struct EffortTruth {
     /// Journeys that entered `linking` and viewed screens inside the window (`step.viewed`), by how many of those stood
     /// earlier (`step.index`) than the one viewed before; ordered by time, then `seq`.
     pub back_steps: BTreeMap<u64, u64>,
-    /// Journeys that entered `linking` and have, inside the window, two events in succession 30 minutes apart or more.
+    /// Journeys that entered `linking` and have, inside the window, two events in succession 30 minutes apart or more. What
+    /// becomes of the data after the link is not among them.
     pub idle_journeys: u64,
     /// Events `prefill.applied`.
     pub prefill: Prefill,
@@ -131,11 +132,12 @@ impl EffortTruth {
         self.prompts.entry(placement.to_owned()).or_default()
     }
 
-    /// Adds a journey that entered `linking`.
+    /// Adds a journey that entered `linking`. What is known by its connection alone is the data's doing, no person's.
     pub(crate) fn add_journey(&mut self, tellings: &[Telling<'_>], told: &Told) {
         let window = told.clock_us..=told.clock_us + DAY;
         let mut inside: Vec<&Telling<'_>> = tellings
             .iter()
+            .filter(|telling| telling.fact.ids & (ids::JOURNEY | ids::ATTEMPT) != 0)
             .filter(|telling| window.contains(&telling.fact.at_us))
             .collect();
         inside.sort_by_key(|telling| (telling.fact.at_us, telling.fact.ordinal));

@@ -429,9 +429,10 @@ pub(crate) fn subjects<'a>(unit: Unit, tellings: &[Telling<'a>]) -> Vec<Vec<Tell
         .is_some_and(|telling| telling.story.journey().is_some());
     let subjects = match unit {
         Unit::Company => Vec::new(),
-        // An event is part of its journey if it names it or, in a sparse stream, an attempt of it. Invitations and data
-        // events take no part; no step or outcome of `linking` is among them.
-        Unit::Journey if of_journey => vec![named(ids::JOURNEY | ids::ATTEMPT)],
+        // An event is part of its journey if it names it or an id that leads to it (semantics rule 2): in a sparse stream its
+        // attempt, always its connection. What follows a link takes no step, but it says the category where a clock that runs
+        // ahead puts the entry after the link. Invitations take no part: they say nothing that is asked of a journey.
+        Unit::Journey if of_journey => vec![named(ids::JOURNEY | ids::ATTEMPT | ids::CONNECTION)],
         Unit::Invite if of_journey => vec![named(ids::INVITE)],
         Unit::Journey | Unit::Invite => Vec::new(),
         Unit::Connection => vec![named(ids::CONNECTION)],

@@ -54,7 +54,7 @@ pub struct TenantTruth {
     /// Built-in funnel `linking` by journey, with identity found through ids (semantics rules 1 and 2).
     pub linking: FunnelTruth,
     /// The same when the root is the coarsest id that an event itself names, and events without a journey id take no part.
-    /// Only for sparse ids; with full ids it is the same as `linking`.
+    /// Only for sparse ids; with full ids it is the same as `linking`, but for a category that only what follows a link says.
     pub linking_by_named_ids: Option<FunnelTruth>,
     /// Built-in funnel `first_link` by company, named or found through ids.
     pub first_link: FunnelTruth,

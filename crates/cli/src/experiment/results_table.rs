@@ -1,0 +1,367 @@
+//! The results of an experiment as a person reads them: what follows, whether it can be trusted, then the numbers.
+
+use linkfunnel_query::{
+    ArmTold, Between, ComparisonTold, ExperimentAnswer, GuardrailTold, MetricTold, SegmentsTold,
+};
+
+use crate::grid::{Cell, Grid, Row, fold, tame};
+use crate::out::Screen;
+use crate::words;
+
+/// What stands for a number that there is none of.
+const NONE: &str = "–";
+/// Longest name shown, in columns.
+const MAX_NAME: usize = 28;
+
+/// The whole text, ending in a line end.
+pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
+    let mut out = String::new();
+    let title = format!("{} · {}", tame(&answer.name, 60), tame(&answer.id, 60));
+    out.push_str(&screen.bold(&title));
+    out.push('\n');
+    paragraph(&answer.verdict.sentence, screen, &mut out);
+    let rule = format!(
+        "Verdict: {} ({}).",
+        answer.verdict.decision, answer.verdict.rule
+    );
+    paragraph(&rule, screen, &mut out);
+    paragraph(&health(answer), screen, &mut out);
+    for finding in &answer.health.findings {
+        paragraph(&format!("! {}", finding.detail), screen, &mut out);
+    }
+    if answer.health.units_seen > 0 {
+        let mut section = |name: &str, grid: Grid| {
+            out.push('\n');
+            out.push_str(&screen.bold(name));
+            out.push('\n');
+            grid.draw(screen, &mut out);
+        };
+        section("Over all exposed", rates(answer));
+        section("Against the control", comparisons(answer));
+        if !answer.guardrails.is_empty() {
+            section("Guardrails", guardrails(&answer.guardrails));
+        }
+        for segments in &answer.segments {
+            section(
+                &format!("{} by {}", answer.primary[0].name, segments.field),
+                by_segment(segments),
+            );
+        }
+        out.push('\n');
+        for line in notes(answer) {
+            paragraph(&line, screen, &mut out);
+        }
+    }
+    for warning in &answer.meta.warnings {
+        paragraph(&warning.detail, screen, &mut out);
+    }
+    out
+}
+
+fn paragraph(text: &str, screen: Screen, out: &mut String) {
+    for line in fold(text, screen.width, ("", "  ")) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
+/// `Health: ok · split 50.1 : 49.9 (p 0.62) · 3 in two variants`.
+fn health(answer: &ExperimentAnswer) -> String {
+    let health = &answer.health;
+    let all: u64 = answer.variants.iter().map(|variant| variant.units).sum();
+    let shares: Vec<String> = answer
+        .variants
+        .iter()
+        .map(|variant| words::share(variant.units, all))
+        .collect();
+    let split = match health.sample_ratio.p {
+        Some(p) => format!("split {} (p {})", shares.join(" : "), p_value(p)),
+        None => "nothing to split".to_owned(),
+    };
+    let two = words::count(health.in_two_variants);
+    format!(
+        "Health: {} · {split} · {two} in two variants",
+        health.status
+    )
+}
+
+/// Units, then each step of the funnel, a column a variant.
+fn rates(answer: &ExperimentAnswer) -> Grid {
+    let count = |label: &str, of: fn(&linkfunnel_query::VariantTold) -> Option<u64>| Row {
+        label: label.to_owned(),
+        cells: answer
+            .variants
+            .iter()
+            .map(|variant| of(variant).map_or(NONE.to_owned(), words::count).into())
+            .collect(),
+        ..Row::default()
+    };
+    let mut rows = vec![count("units exposed", |variant| Some(variant.units))];
+    if answer.variants.iter().any(|variant| variant.open > 0) {
+        rows.push(count("  window over", |variant| Some(variant.matured)));
+    }
+    if answer
+        .variants
+        .iter()
+        .any(|variant| variant.subjects.is_some())
+    {
+        rows.push(count("  their subjects, window over", |variant| {
+            variant.matured_subjects
+        }));
+    }
+    for step in &answer.steps {
+        rows.push(Row {
+            label: tame(&step.name, MAX_NAME),
+            cells: step.arms.iter().map(|arm| value(arm, "rate")).collect(),
+            ..Row::default()
+        });
+    }
+    Grid {
+        head: answer
+            .variants
+            .iter()
+            .map(|variant| tame(&variant.name, MAX_NAME))
+            .collect(),
+        rows,
+    }
+}
+
+/// Each primary metric of each variant beside the control.
+fn comparisons(answer: &ExperimentAnswer) -> Grid {
+    let is_continuous = answer.method.name == "continuous";
+    let is_corrected = answer.method.family > 1;
+    let mut head = vec![
+        "difference",
+        "interval",
+        "lift",
+        if is_corrected { "p corrected" } else { "p" },
+    ];
+    if answer
+        .primary
+        .iter()
+        .any(|metric| metric.measures == "rate")
+    {
+        head.push("chance to win");
+    }
+    let mut rows = Vec::new();
+    for metric in &answer.primary {
+        for one in &metric.comparisons {
+            let p = match (is_continuous, is_corrected) {
+                (true, true) => one.anytime.p_corrected,
+                (true, false) => one.anytime.p,
+                (false, true) => one.p_corrected,
+                (false, false) => one.p,
+            };
+            let ends = match is_continuous {
+                true => (one.anytime.low, one.anytime.high),
+                false => (one.difference.low, one.difference.high),
+            };
+            let lift = one
+                .lift
+                .value
+                .map_or(NONE.to_owned(), |lift| format!("{} %", words::points(lift)));
+            let win = one.chance_to_win.map_or(NONE.to_owned(), words::percent);
+            rows.push(Row {
+                label: label(metric, one, answer.variants.len() > 2),
+                cells: vec![
+                    by(one.difference.value, metric).into(),
+                    interval(ends, metric).into(),
+                    lift.into(),
+                    p.map_or(NONE.to_owned(), p_value).into(),
+                    win.into(),
+                ],
+                note: one
+                    .code
+                    .as_ref()
+                    .map(|code| format!("no comparison: {}", code.replace('_', " "))),
+                ..Row::default()
+            });
+        }
+    }
+    for row in &mut rows {
+        row.cells.truncate(head.len());
+    }
+    Grid {
+        head: head.into_iter().map(str::to_owned).collect(),
+        rows,
+    }
+}
+
+fn label(metric: &MetricTold, one: &ComparisonTold, is_named: bool) -> String {
+    let name = tame(&metric.name, MAX_NAME);
+    match is_named {
+        true => format!("{name}, {}", tame(&one.variant, MAX_NAME)),
+        false => name,
+    }
+}
+
+fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
+    let mut rows = Vec::new();
+    for guardrail in guardrails {
+        let share = |bound: Option<f64>| match (bound, guardrail.is_relative) {
+            (None, _) => NONE.to_owned(),
+            (Some(bound), true) => format!("{} %", words::points(bound - 1.0)),
+            (Some(bound), false) => words::points(bound),
+        };
+        for verdict in &guardrail.verdicts {
+            let name = tame(&guardrail.name, MAX_NAME);
+            let label = match guardrail.verdicts.len() {
+                1 => name,
+                _ => format!("{name}, {}", tame(&verdict.variant, MAX_NAME)),
+            };
+            let sign = if guardrail.better == "higher" {
+                -1.0
+            } else {
+                1.0
+            };
+            let unit = if guardrail.is_relative { " %" } else { "" };
+            rows.push(Row {
+                label,
+                cells: vec![
+                    format!("{} to {}", share(verdict.low), share(verdict.high)).into(),
+                    format!("{}{unit}", words::points(sign * guardrail.margin)).into(),
+                    verdict.verdict.clone().into(),
+                ],
+                ..Row::default()
+            });
+        }
+    }
+    Grid {
+        head: ["change", "borne", "verdict"].map(str::to_owned).to_vec(),
+        rows,
+    }
+}
+
+fn by_segment(segments: &SegmentsTold) -> Grid {
+    let mut rows = Vec::new();
+    for segment in &segments.values {
+        for one in &segment.comparisons {
+            let of: u64 = segment.arms.iter().map(|arm| arm.of).sum();
+            let name = tame(&segment.value, MAX_NAME);
+            let label = match segment.comparisons.len() {
+                1 => name,
+                _ => format!("{name}, {}", tame(&one.variant, MAX_NAME)),
+            };
+            let points = |value: Option<f64>| value.map_or(NONE.to_owned(), words::points);
+            let Between {
+                value, low, high, ..
+            } = one.difference;
+            rows.push(Row {
+                label,
+                cells: vec![
+                    words::count(of).into(),
+                    points(value).into(),
+                    format!("{} to {}", points(low), points(high)).into(),
+                    one.p_corrected.map_or(NONE.to_owned(), p_value).into(),
+                ],
+                ..Row::default()
+            });
+        }
+    }
+    Grid {
+        head: ["of", "difference", "interval", "p corrected"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows,
+    }
+}
+
+/// What the tables do not say.
+fn notes(answer: &ExperimentAnswer) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(time) = &answer.time {
+        let median = |arm: &linkfunnel_query::TimeArm| {
+            let median = arm.median_ms.map_or("not reached".to_owned(), duration);
+            format!("{} {median}", tame(&arm.variant, MAX_NAME))
+        };
+        let medians: Vec<String> = time.arms.iter().map(median).collect();
+        notes.push(format!(
+            "Median time to {}: {}.",
+            tame(&time.step, MAX_NAME),
+            medians.join(", ")
+        ));
+    }
+    for segments in &answer.segments {
+        for stratified in segments.stratified.iter().filter(|one| one.simpson) {
+            notes.push(format!(
+                "! Compared value by value of {}, {} points the other way than over all ({} against {}): the variants have different mixes (Simpson's paradox).",
+                segments.field,
+                stratified.variant,
+                words::points(stratified.stratified.value.unwrap_or_default()),
+                words::points(stratified.crude.unwrap_or_default()),
+            ));
+        }
+        for one in segments
+            .heterogeneity
+            .iter()
+            .filter(|one| one.p.is_some_and(|p| p < 0.05))
+        {
+            let p = one.p.map_or(NONE.to_owned(), p_value);
+            notes.push(format!(
+                "The effect of {} differs by {} (p {p}).",
+                one.variant, segments.field
+            ));
+        }
+    }
+    notes.extend(answer.reading.iter().cloned());
+    notes
+}
+
+/// A metric in one variant.
+fn value(arm: &ArmTold, measures: &str) -> Cell {
+    match (arm.value, measures) {
+        (None, _) => NONE.into(),
+        (Some(value), "rate" | "rate_per_unit") => words::percent(value).into(),
+        (Some(value), _) => format!("{value:.2}").into(),
+    }
+}
+
+/// A difference in the metric's own unit: points, seconds, or what it is summed in.
+fn by(value: Option<f64>, metric: &MetricTold) -> String {
+    match (value, metric.measures.as_str()) {
+        (None, _) => NONE.to_owned(),
+        (Some(value), "rate" | "rate_per_unit") => words::points(value),
+        (Some(value), "time") => format!("{:+.1} s", value / 1_000.0).replace('-', "−"),
+        (Some(value), _) => format!("{value:+.2}").replace('-', "−"),
+    }
+}
+
+fn interval((low, high): (Option<f64>, Option<f64>), metric: &MetricTold) -> String {
+    format!("{} to {}", by(low, metric), by(high, metric))
+}
+
+/// Two digits that count: `0.012`, `< 0.0001`.
+fn p_value(p: f64) -> String {
+    match p {
+        0.0995.. => format!("{p:.2}"),
+        0.00995.. => format!("{p:.3}"),
+        0.0001.. => format!("{p:.4}"),
+        _ => "< 0.0001".to_owned(),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times inside a window, in ms"
+)]
+fn duration(ms: f64) -> String {
+    words::duration_ms(ms as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_p_never_reads_as_none() {
+        for (p, text) in [
+            (1.0, "1.00"),
+            (0.0123, "0.012"),
+            (0.00123, "0.0012"),
+            (1e-30, "< 0.0001"),
+        ] {
+            assert_eq!(p_value(p), text);
+        }
+    }
+}

@@ -1,0 +1,676 @@
+//! Experiments: who counts in which variant from when, plain cases and a recount by hand of random ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linkfunnel_model::{Event, Experiment, ExperimentContent, Mistake};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{DAY, World, event, merge, short};
+use crate::{Engine, ExperimentAnswer, ExperimentQuestion, NamedExperiment};
+
+/// Journeys in two variants from 1 September on, by the funnel [`short`].
+fn definition(fields: serde_json::Value) -> serde_json::Value {
+    let mut definition = json!({
+        "unit": "journey",
+        "variants": [{"name": "old", "weight": 0.5}, {"name": "new", "weight": 0.5}],
+        "start": "2026-09-01",
+        "funnel": short(),
+        "primary": [{"name": "Linked"}],
+    });
+    merge(&mut definition, fields);
+    definition
+}
+
+fn asked() -> ExperimentQuestion {
+    ExperimentQuestion {
+        id: "consent".to_owned(),
+        include_open: false,
+        as_of: None,
+    }
+}
+
+fn named(definition: serde_json::Value) -> Result<NamedExperiment, Mistake> {
+    let content = json!({"name": "Shorter consent", "definition": definition});
+    let content: ExperimentContent = serde_json::from_value(content).unwrap();
+    Ok(NamedExperiment {
+        checked: content.check()?,
+        content,
+        version: 1,
+        changes: Vec::new(),
+    })
+}
+
+async fn try_results(
+    engine: &Engine,
+    question: &ExperimentQuestion,
+    definition: serde_json::Value,
+) -> crate::Result<ExperimentAnswer> {
+    engine
+        .results_of("default", question, named(definition)?)
+        .await
+}
+
+async fn results(world: &World, fields: serde_json::Value) -> ExperimentAnswer {
+    try_results(&world.engine, &asked(), definition(fields))
+        .await
+        .unwrap()
+}
+/// [`event`] with `exp=VARIANT` for an exposure and `assigned=VARIANT` for an assignment.
+fn told(line: &str, number: usize, unit: &'static str) -> Event<'static> {
+    let is_told = |word: &&str| word.starts_with("exp=") || word.starts_with("assigned=");
+    let plain: Vec<&str> = line
+        .split_whitespace()
+        .filter(|word| !is_told(word))
+        .collect();
+    let mut event = event(&plain.join(" "), number);
+    for word in line.split_whitespace().filter(is_told) {
+        let (key, variant) = word.split_once('=').unwrap();
+        event = event.with_experiment(Experiment {
+            id: "consent".into(),
+            variant: variant.to_owned().into(),
+            unit,
+            exposed: key == "exp",
+        });
+    }
+    event
+}
+
+async fn world(unit: &'static str, lines: &str) -> World {
+    let mut world = World::new().await;
+    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+    let events: Vec<Event<'_>> = lines
+        .enumerate()
+        .map(|(i, line)| told(line, i, unit))
+        .collect();
+    world.publish(0, &events);
+    world.watermark(40 * DAY);
+    world
+}
+
+/// By variant `name: units, matured, reached of each step`.
+fn counts(answer: &ExperimentAnswer) -> Vec<String> {
+    let of = |(i, variant): (usize, &crate::VariantTold)| {
+        let reached: Vec<String> = answer
+            .steps
+            .iter()
+            .map(|step| {
+                step.arms[i]
+                    .reached
+                    .map_or("-".to_owned(), |n| n.to_string())
+            })
+            .collect();
+        format!(
+            "{}: {}, {}, {}",
+            variant.name,
+            variant.units,
+            variant.matured,
+            reached.join(" ")
+        )
+    };
+    answer.variants.iter().enumerate().map(of).collect()
+}
+
+#[tokio::test]
+async fn the_event_that_exposes_may_take_the_first_step() {
+    let world = world(
+        "journey",
+        "0 a opened exp=old
+         1 a chose
+         2 a linked
+         0 b opened exp=new
+         1 b chose",
+    )
+    .await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 1, 1, 1 1 1", "new: 1, 1, 1 1 0"]);
+    assert_eq!(answer.entry, "exposed");
+    // also where each next step needs a later instant
+    let mut funnel = short();
+    funnel["ties"] = json!("strict_increase");
+    let answer = results(&world, json!({"funnel": funnel})).await;
+    assert_eq!(counts(&answer), ["old: 1, 1, 1 1 1", "new: 1, 1, 1 1 0"]);
+}
+
+#[tokio::test]
+async fn only_what_follows_exposure_counts_and_the_window_runs_from_it() {
+    let world = world(
+        "journey",
+        "0 early opened
+         1 early chose
+         2 early linked
+         3 early chose exp=old
+         0 late attempt.opened exp=new
+         23h late chose
+         24h late linked
+         0 later attempt.opened exp=new
+         23h later chose
+         24h+5us later linked",
+    )
+    .await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 1, 1, 0 0 0", "new: 2, 2, 2 2 1"]);
+    assert_eq!(answer.health.outcome_before_exposure, Some(1));
+    let found: Vec<&str> = answer
+        .health
+        .findings
+        .iter()
+        .map(|f| f.code.as_str())
+        .collect();
+    assert_eq!(found, ["outcome_before_exposure"]);
+}
+
+#[tokio::test]
+async fn a_unit_in_two_variants_counts_in_none_or_in_its_first() {
+    let lines = "0 a opened exp=old
+         1 a chose exp=new
+         2 a linked
+         0 b opened exp=new
+         0 c opened exp=other
+         0 d opened exp=old";
+    let world = world("journey", lines).await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 1 0 0"]);
+    let health = &answer.health;
+    assert_eq!(
+        (
+            health.units_seen,
+            health.in_two_variants,
+            health.unknown_variant
+        ),
+        (4, 1, 1)
+    );
+    assert_eq!(answer.verdict.decision, "broken: units in two variants");
+    let answer = results(&world, json!({"in_two_variants": "first_seen"})).await;
+    assert_eq!(counts(&answer), ["old: 2, 2, 2 1 1", "new: 1, 1, 1 0 0"]);
+}
+
+#[tokio::test]
+async fn assignments_count_where_nobody_says_who_was_exposed() {
+    let world = world(
+        "journey",
+        "0 a opened assigned=old
+         1 a linked assigned=old
+         5 b experiment.assigned assigned=new
+         6 b opened",
+    )
+    .await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(answer.entry, "assigned");
+    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 1 0 0"]);
+}
+
+#[tokio::test]
+async fn an_exposure_without_an_assignment_is_told_where_assignments_are() {
+    let world = world(
+        "journey",
+        "0 a experiment.assigned assigned=old
+         1 a opened exp=old
+         1 b experiment.exposed assigned=new",
+    )
+    .await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(answer.entry, "exposed");
+    assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 0 0 0"]);
+    assert_eq!(answer.health.without_assignment, Some(1));
+}
+
+#[tokio::test]
+async fn an_experiment_without_traffic_says_so() {
+    let world = world("journey", "0 a opened").await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 0, 0, 0 0 0", "new: 0, 0, 0 0 0"]);
+    assert_eq!(answer.verdict.decision, "no traffic");
+    let comparison = &answer.primary[0].comparisons[0];
+    assert_eq!(comparison.p, None);
+    assert_eq!(comparison.code.as_deref(), Some("no_units"));
+    assert_eq!(answer.health.sample_ratio.code.as_deref(), Some("no_units"));
+    let empty = World::new().await;
+    let answer = results(&empty, json!({})).await;
+    assert_eq!(answer.verdict.decision, "no traffic");
+}
+
+#[tokio::test]
+async fn open_units_are_left_out_unless_asked_for() {
+    let young = world(
+        "journey",
+        "0 a opened exp=old
+         39d+23h b opened exp=old
+         39d+23h+1 b chose
+         39d+23h+2 b linked",
+    )
+    .await;
+    let answer = results(&young, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 2, 1, 1 0 0", "new: 0, 0, 0 0 0"]);
+    assert_eq!(answer.verdict.decision, "too early");
+    let question = ExperimentQuestion {
+        include_open: true,
+        ..asked()
+    };
+    let answer = try_results(&young.engine, &question, definition(json!({})))
+        .await
+        .unwrap();
+    assert_eq!(counts(&answer), ["old: 2, 1, 2 1 1", "new: 0, 0, 0 0 0"]);
+}
+
+#[tokio::test]
+async fn journeys_of_an_assigned_company_are_added_up_by_company() {
+    let world = world(
+        "company",
+        "0 - experiment.exposed exp=old company_id=c1
+         1 a opened company_id=c1
+         2 a chose company_id=c1
+         3 a linked company_id=c1
+         4 b opened company_id=c1
+         0 x opened company_id=c2
+         1 x linked company_id=c2
+         5 - experiment.exposed exp=new company_id=c2
+         6 y opened company_id=c2
+         7 y chose company_id=c2
+         8 y linked company_id=c2
+         0 - experiment.exposed exp=new company_id=c3",
+    )
+    .await;
+    let answer = results(&world, json!({"unit": "company"})).await;
+    let variants: Vec<_> = answer
+        .variants
+        .iter()
+        .map(|v| (v.units, v.subjects.unwrap(), v.matured_subjects.unwrap()))
+        .collect();
+    assert_eq!(variants, [(1, 2, 2), (2, 1, 1)]);
+    let linked = &answer.primary[0];
+    assert_eq!(linked.measures, "rate_per_unit");
+    assert_eq!(linked.arms[1].value, Some(1.0));
+    assert_eq!(linked.arms[1].of, 1);
+    // one company says nothing about how companies vary
+    assert_eq!(linked.arms[0].code.as_deref(), Some("no_variance"));
+    assert_eq!(linked.comparisons[0].p, None);
+}
+
+#[tokio::test]
+async fn a_segment_is_frozen_at_the_first_exposure() {
+    let world = world(
+        "journey",
+        "0 a opened exp=old surface=hosted_page
+         1 a linked exp=old surface=embedded_sdk
+         0 b opened exp=new
+         0 c opened exp=new surface=hosted_page
+         1 c chose
+         2 c linked",
+    )
+    .await;
+    let answer = results(&world, json!({"segments": ["surface"]})).await;
+    let segments: BTreeMap<&str, Vec<u64>> = answer.segments[0]
+        .values
+        .iter()
+        .map(|value| {
+            (
+                value.value.as_str(),
+                value.arms.iter().map(|arm| arm.of).collect(),
+            )
+        })
+        .collect();
+    let expected = BTreeMap::from([("hosted_page", vec![1, 1]), ("(none)", vec![0, 1])]);
+    assert_eq!(segments, expected);
+}
+
+#[tokio::test]
+async fn values_are_added_up_within_the_window_and_before_exposure() {
+    let world = world(
+        "company",
+        "0 - payment.settled company_id=c1 payment.amount_minor=700
+         1d - experiment.exposed exp=old company_id=c1
+         1d+1 - payment.settled company_id=c1 payment.amount_minor=100
+         1d+2 - payment.settled company_id=c1 payment.amount_minor=50
+         2d+1 - payment.settled company_id=c1 payment.amount_minor=5000
+         1d - experiment.exposed exp=old company_id=c2
+         1d - experiment.exposed exp=new company_id=c3
+         1d+1 - payment.settled company_id=c3 payment.amount_minor=30
+         1d - experiment.exposed exp=new company_id=c4
+         1d+1 - payment.settled company_id=c4 payment.amount_minor=10",
+    )
+    .await;
+    let amount = json!({"event": "payment.settled", "sum": "payment.amount_minor"});
+    let answer = results(
+        &world,
+        json!({
+            "unit": "company",
+            "funnel": super::short_with(json!({"subject": "company"})),
+            "primary": [
+                {"name": "Paid", "mean": amount},
+                {"name": "A payment", "ratio": {"numerator": amount, "denominator": {"event": "payment.settled"}}},
+            ],
+        }),
+    )
+    .await;
+    let values = |metric: usize| -> Vec<Option<f64>> {
+        answer.primary[metric]
+            .arms
+            .iter()
+            .map(|arm| arm.value)
+            .collect()
+    };
+    assert_eq!(values(0), [Some(75.0), Some(20.0)]);
+    assert_eq!(values(1), [Some(75.0), Some(20.0)]);
+    assert_eq!(answer.primary[0].explained, None);
+    let looked = |window: &str| {
+        json!({
+            "unit": "company",
+            "funnel": super::short_with(json!({"subject": "company"})),
+            "covariate_window": window,
+            "primary": [{"name": "Paid", "mean": amount}],
+        })
+    };
+    let answer = results(&world, looked("P2D")).await;
+    assert!(
+        answer.primary[0].explained.is_some(),
+        "before exposure c1 paid 700"
+    );
+    let answer = results(&world, looked("PT1H")).await;
+    assert_eq!(answer.primary[0].explained, None);
+}
+
+#[tokio::test]
+async fn mistakes_point_at_the_culprit() {
+    let world = world("journey", "0 a opened exp=old").await;
+    let company = super::short_with(json!({"subject": "company"}));
+    for (fields, code, pointer) in [
+        (
+            json!({"primary": [{"name": "L", "step": 9}]}),
+            "unknown_step",
+            "/definition/primary/0/step",
+        ),
+        (
+            json!({"funnel": "lnking"}),
+            "unknown_funnel",
+            "/definition/funnel",
+        ),
+        (
+            json!({"primary": [{"name": "L", "funnel": "nope"}]}),
+            "unknown_funnel",
+            "/definition/primary/0/funnel",
+        ),
+        (
+            json!({"funnel": company}),
+            "coarser_subject",
+            "/definition/funnel/subject",
+        ),
+        (
+            json!({"unit": "company", "primary": [{"name": "L", "time_to_step": 3}]}),
+            "finer_subject",
+            "/definition/primary/0/time_to_step",
+        ),
+        (
+            json!({"variants": [{"name": "old", "weight": 0.5}, {"name": "new", "weight": 0.4}]}),
+            "weights_do_not_sum",
+            "/definition/variants",
+        ),
+    ] {
+        let error = try_results(&world.engine, &asked(), definition(fields.clone()))
+            .await
+            .unwrap_err();
+        let crate::Error::Invalid {
+            code: told,
+            pointer: at,
+            ..
+        } = error
+        else {
+            panic!("{fields}: {error:?}");
+        };
+        assert_eq!((told, at.as_str()), (code, pointer), "{fields}");
+    }
+}
+
+/// A random event: time (s), journey, company, what it does, variant told and whether as exposure.
+type Dealt = (i64, u8, u8, u8, Option<(bool, bool)>);
+
+fn line((at, journey, company, what, told): &Dealt) -> String {
+    let what = ["opened", "chose", "linked", "sync.initial_completed"][usize::from(*what)];
+    let told = told.map_or(String::new(), |(is_new, exposes)| {
+        let variant = if is_new { "new" } else { "old" };
+        let key = if exposes { "exp" } else { "assigned" };
+        format!("{key}={variant}")
+    });
+    format!("{at} j{journey} {what} company_id=c{company} {told}")
+}
+
+/// What a unit's events say, recounted by hand: its variant and how many steps it got to within `window` after its first
+/// exposure.
+fn recount(events: &[Dealt], window: i64) -> (Option<bool>, bool, usize) {
+    let exposures: Vec<(i64, bool)> = events
+        .iter()
+        .filter_map(|(at, _, _, _, told)| told.filter(|told| told.1).map(|told| (*at, told.0)))
+        .collect();
+    let Some(first) = exposures.iter().map(|(at, _)| *at).min() else {
+        return (None, false, 0);
+    };
+    let variants: BTreeSet<bool> = exposures.iter().map(|(_, variant)| *variant).collect();
+    let is_in_two = variants.len() > 1;
+    // the furthest chain of later or equal times, by trying all
+    let mut ends: Vec<Option<i64>> = vec![Some(first); 4];
+    for step in 0..3_usize {
+        let from = if step == 0 { Some(first) } else { ends[step] };
+        ends[step + 1] = from.and_then(|from| {
+            let takes = |(at, _, _, what, _): &&Dealt| {
+                usize::from(*what) == step && *at >= from && *at <= first + window
+            };
+            events.iter().filter(takes).map(|(at, ..)| *at).min()
+        });
+    }
+    let got = (1..4).take_while(|step| ends[*step].is_some()).count();
+    (variants.first().copied(), is_in_two, got)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn random_experiments_are_counted_as_by_hand(
+        dealt in prop::collection::vec(
+            (0..200_i64, 0..12_u8, Just(0_u8), 0..4_u8, prop::option::weighted(0.4, (any::<bool>(), prop::bool::weighted(0.7)))),
+            1..120,
+        ),
+        window in 1..150_i64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // a journey stays with its company
+        let dealt: Vec<Dealt> = dealt.into_iter().map(|(at, j, _, w, t)| (at, j, j / 3, w, t)).collect();
+        let mut expected: BTreeMap<&str, Vec<u64>> = BTreeMap::from([("old", vec![0; 4]), ("new", vec![0; 4])]);
+        let (mut two, mut seen) = (0, 0);
+        for journey in 0..12 {
+            let own: Vec<Dealt> = dealt.iter().filter(|event| event.1 == journey).copied().collect();
+            let (variant, is_in_two, got) = recount(&own, window);
+            let Some(is_new) = variant else { continue };
+            seen += 1;
+            two += u64::from(is_in_two);
+            if is_in_two { continue }
+            let counts = expected.get_mut(if is_new { "new" } else { "old" }).unwrap();
+            counts[..=got].iter_mut().for_each(|count| *count += 1);
+        }
+        runtime.block_on(async {
+            let mut world = World::new().await;
+            let events: Vec<Event<'_>> = dealt.iter().enumerate().map(|(i, d)| told(&line(d), i, "journey")).collect();
+            world.publish(0, &events);
+            world.watermark(40 * DAY);
+            let funnel = super::short_with(json!({"window": format!("PT{window}S")}));
+            let definition = definition(json!({"funnel": funnel}));
+            let first = try_results(&world.engine, &asked(), definition.clone()).await.unwrap();
+            if seen == 0 { return }
+            for (i, variant) in first.variants.iter().enumerate() {
+                let mut told = vec![variant.units];
+                told.extend(first.steps.iter().map(|step| step.arms[i].reached.unwrap()));
+                assert_eq!(&told, &expected[variant.name.as_str()], "{dealt:?}");
+            }
+            assert_eq!((first.health.units_seen, first.health.in_two_variants), (seen, two));
+            world.commit().await;
+            world.compact().await;
+            for threads in [1, 3] {
+                let again = try_results(&world.engine(threads), &asked(), definition.clone()).await.unwrap();
+                assert_eq!(without_meta(&again), without_meta(&first));
+            }
+        });
+    }
+}
+
+fn without_meta(answer: &ExperimentAnswer) -> String {
+    let mut json = serde_json::to_value(answer).unwrap();
+    json.as_object_mut().unwrap().remove("meta");
+    json.to_string()
+}
+
+#[tokio::test]
+async fn planned_looks_are_made_by_day_and_stop_once() {
+    // ten journeys of each variant a day; every new one links, half of the old ones do
+    let mut lines = String::new();
+    for day in 0..6 {
+        for i in 0..10 {
+            for variant in ["old", "new"] {
+                let journey = format!("{variant}{day}x{i}");
+                lines += &format!(
+                    "{day}d+{i} {journey} opened exp={variant}\n{day}d+{i} {journey} chose\n"
+                );
+                if variant == "new" || i % 2 == 0 {
+                    lines += &format!("{day}d+{} {journey} linked\n", i + 1);
+                }
+            }
+        }
+    }
+    let world = world("journey", &lines).await;
+    let method =
+        |planned: u64| json!({"method": {"sequential": {"looks": 4}}, "planned_units": planned});
+    let answer = results(&world, method(160)).await;
+    let looks: Vec<_> = answer
+        .method
+        .looks
+        .iter()
+        .map(|look| (look.units, look.day.as_deref().map(|day| &day[8..])))
+        .collect();
+    let expected =
+        [(40, "02"), (80, "04"), (120, "06")].map(|(units, day)| (Some(units), Some(day)));
+    assert_eq!(looks[..3], expected);
+    assert_eq!(looks[3], (None, None));
+    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
+    assert_eq!(answer.verdict.variant.as_deref(), Some("new"));
+    // between looks there is no verdict
+    let answer = results(&world, method(4_000)).await;
+    assert_eq!(answer.verdict.decision, "too early");
+    assert!(
+        answer.verdict.sentence.contains("planned look 1"),
+        "{:?}",
+        answer.verdict
+    );
+    // what is to be read once is not read before
+    let answer = results(&world, json!({"end": "2026-12-01"})).await;
+    assert_eq!(answer.verdict.decision, "too early");
+    let answer = results(&world, json!({"end": "2026-09-20"})).await;
+    assert_eq!(answer.verdict.decision, "variant");
+    let answer = results(&world, json!({"method": {"continuous": {}}})).await;
+    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
+}
+
+#[tokio::test]
+async fn a_failing_guardrail_or_a_lost_split_is_no_winner() {
+    let mut lines = String::new();
+    for i in 0..200 {
+        for variant in ["old", "new"] {
+            lines += &format!("{i} {variant}{i} opened exp={variant}\n");
+            if variant == "old" || i % 4 == 0 {
+                lines += &format!("{i} {variant}{i} chose\n{i} {variant}{i} file.uploaded\n");
+            }
+            if (variant == "new" && i % 4 == 0) || i % 20 == 0 {
+                lines += &format!("{} {variant}{i} linked\n", i + 1);
+            }
+        }
+    }
+    let world = world("journey", &lines).await;
+    let ended = |more: serde_json::Value| {
+        let mut fields = json!({"end": "2026-09-20"});
+        merge(&mut fields, more);
+        fields
+    };
+    let answer = results(&world, ended(json!({}))).await;
+    assert_eq!(answer.verdict.decision, "variant", "{:?}", answer.verdict);
+    let guardrail = json!({"guardrails": [{"name": "Chose", "step": 2, "margin": 0.05}]});
+    let answer = results(&world, ended(guardrail)).await;
+    assert_eq!(answer.guardrails[0].verdicts[0].verdict, "fail");
+    assert_eq!(answer.verdict.decision, "do not ship: guardrail");
+    let weights =
+        json!({"variants": [{"name": "old", "weight": 0.3}, {"name": "new", "weight": 0.7}]});
+    let answer = results(&world, ended(weights)).await;
+    assert_eq!(answer.verdict.decision, "broken: sample ratio");
+    assert_eq!(answer.health.status, "fail");
+}
+
+#[tokio::test]
+async fn three_variants_share_the_level() {
+    let mut lines = String::new();
+    for i in 0..60 {
+        for (variant, every) in [("old", 3), ("new", 2), ("third", 3)] {
+            lines += &format!("{i} {variant}{i} opened exp={variant}\n{i} {variant}{i} chose\n");
+            if i % every == 0 {
+                lines += &format!("{} {variant}{i} linked\n", i + 1);
+            }
+        }
+    }
+    let world = world("journey", &lines).await;
+    let variants: Vec<_> = ["old", "new", "third"]
+        .map(|name| json!({"name": name, "weight": 0.333}))
+        .to_vec();
+    let answer = results(
+        &world,
+        json!({"variants": variants, "control": "third", "end": "2026-09-20"}),
+    )
+    .await;
+    assert_eq!(answer.method.family, 2);
+    let told: Vec<_> = answer.primary[0]
+        .comparisons
+        .iter()
+        .map(|one| {
+            (
+                one.variant.as_str(),
+                one.against.as_str(),
+                one.p.unwrap(),
+                one.p_corrected.unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!((told[0].0, told[0].1), ("old", "third"));
+    assert!((told[0].2 - 1.0).abs() < 1e-9);
+    assert!((told[1].3 - 2.0 * told[1].2).abs() < 1e-12, "{told:?}");
+    assert_eq!(answer.verdict.decision, "no difference shown");
+    assert!(
+        answer.primary[0]
+            .comparisons
+            .iter()
+            .all(|one| one.simultaneous.is_some())
+    );
+}
+
+#[tokio::test]
+async fn the_time_to_the_step_is_from_exposure() {
+    let world = world(
+        "journey",
+        "0 a opened exp=old
+         1 a chose
+         10 a linked
+         0 b opened exp=new
+         1 b chose
+         4 b linked
+         0 c opened exp=new
+         1 c chose
+         6 c linked",
+    )
+    .await;
+    let answer = results(
+        &world,
+        json!({"primary": [{"name": "Linked"}, {"name": "Time", "time_to_step": 3}]}),
+    )
+    .await;
+    let time = answer.time.unwrap();
+    assert_eq!(time.arms[0].median_ms, Some(10_000.0));
+    assert_eq!(time.arms[1].restricted_mean_ms, Some(5_000.0));
+    assert_eq!(time.comparisons[0].difference_ms.value, Some(-5_000.0));
+    let shares: Vec<f64> = time.arms[1].curve.iter().map(|point| point.share).collect();
+    assert_eq!(shares, [0.5, 1.0]);
+    assert_eq!(answer.primary[1].measures, "time");
+    assert_eq!(answer.primary[1].arms[1].value, Some(5_000.0));
+}
