@@ -11,6 +11,14 @@ pub enum Error {
         /// The units.
         units: u64,
     },
+    /// More successes than subjects of a unit.
+    #[error("{successes} successes of {subjects} subjects")]
+    MoreSuccessesThanSubjects {
+        /// The successes.
+        successes: u32,
+        /// The unit's subjects.
+        subjects: u32,
+    },
     /// Not a whole number of at least 0 that a float holds exactly.
     #[error("{0} is not a count")]
     NotACount(f64),

@@ -1,14 +1,13 @@
 //! Non-inferiority: a treatment may cost a guardrail no more than a margin that was agreed before.
 //!
 //! H0: the treatment is worse than the control by the margin or more. z is the score statistic of the margin, p = Φ(−z), one
-//! side. It passes where p < α, which is where the (1 − 2α) interval lies wholly on the good side of the margin; it fails
+//! side; of means both are Welch's t's. It passes where p < α, which is where the (1 − 2α) interval lies wholly on the good side of the margin; it fails
 //! where that interval lies wholly on the bad side; else it is undecided, which is not "no harm".
 
-use crate::mean::fieller;
-use crate::{ArmMean, Counts, Effect, Error, Level, Null, normal, score};
+use crate::{ArmMean, Counts, Error, Estimate, Level, Null, compare_means, normal, score, student};
 
 /// Which way harm lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Harm {
     /// A lower rate is worse, as of links.
     Fall,
@@ -88,7 +87,7 @@ impl Verdict {
 /// A guardrail's test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guardrail {
-    /// The score statistic of the margin; above 0 on the good side.
+    /// The statistic of the margin (the score's, of means Welch's t); above 0 on the good side.
     pub z: f64,
     /// One-sided p of "the harm is the margin or more".
     pub p: f64,
@@ -145,8 +144,9 @@ pub fn guardrail(
     })
 }
 
-/// The same of means or ratios (see [`ArmMean`]): z = (m1 − m0 + margin)/sqrt(v1 + v0), of a relative margin m1 − (1 − margin)·m0
-/// over sqrt(v1 + (1 − margin)²·v0); the interval of a relative margin is Fieller's, without ends where it has none.
+/// The same of means or ratios (see [`ArmMean`]), by Welch's t as in [`compare_means`]: t = (m1 − m0 + margin)/sqrt(v1 + v0),
+/// of a relative margin m1 − (1 − margin)·m0 over sqrt(v1 + (1 − margin)²·v0), both with the degrees of the difference; the
+/// interval of a relative margin is Fieller's, without ends where it has none.
 ///
 /// # Errors
 /// [`Null::NoVariance`] where neither arm varies.
@@ -162,32 +162,32 @@ pub fn guardrail_of_means(
         Harm::Rise => -1.0,
     };
     let (one, zero) = (treatment, control);
-    let (z, low, high) = match margin.0 {
+    let compared = compare_means(one, zero, level.one_sided())?;
+    let (distance, share, low, high) = match margin.0 {
         Kind::Difference(margin) => {
-            let effect = Effect::of_means(one, zero)?;
-            let interval = effect.interval(level.one_sided());
-            let z = (effect.value() + sign * margin) / effect.error();
-            (z, interval.low, Some(interval.high))
+            let Estimate { value, interval } = compared.difference;
+            let distance = value + sign * margin;
+            (distance, 1.0, interval.low, Some(interval.high))
         }
         Kind::Relative(margin) => {
             let share = 1.0 - sign * margin;
-            let error = (one.variance + share * share * zero.variance).sqrt();
-            if !(error > 0.0 && error.is_finite()) {
-                return Err(Null::NoVariance);
-            }
-            let ratio = fieller(one, zero, level.one_sided().z());
-            let low = ratio.low.unwrap_or(f64::MIN);
-            ((one.value - share * zero.value) / error, low, ratio.high)
+            let low = compared.ratio.low.unwrap_or(f64::MIN);
+            let distance = one.value - share * zero.value;
+            (distance, share, low, compared.ratio.high)
         }
     };
-    let z = sign * z;
-    let p = normal::upper_tail(z);
+    let error = (one.variance + share * share * zero.variance).sqrt();
+    if !(error > 0.0 && error.is_finite() && distance.is_finite()) {
+        return Err(Null::NoVariance);
+    }
+    let t = (sign * distance / error).clamp(-f64::MAX, f64::MAX);
+    let p = student::upper_tail(t, compared.freedom);
     Ok(Guardrail {
-        z,
+        z: t,
         p,
         low,
         high,
-        verdict: Verdict::of(p, normal::upper_tail(-z), level.alpha()),
+        verdict: Verdict::of(p, student::upper_tail(-t, compared.freedom), level.alpha()),
     })
 }
 
@@ -200,6 +200,7 @@ pub fn is_winner(z: f64, corrected_p: f64, level: Level, guardrails: &[Verdict])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sums;
 
     fn counts(successes: u64, units: u64) -> Counts {
         Counts::new(successes, units).unwrap()
@@ -273,6 +274,57 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 3);
+    }
+
+    fn mean(values: &[i64]) -> ArmMean {
+        let mut sums = Sums::default();
+        for value in values {
+            sums.add(*value).unwrap();
+        }
+        ArmMean::of(sums).unwrap()
+    }
+
+    #[test]
+    fn a_margin_of_zero_of_means_is_half_welchs_p() {
+        let (one, zero) = (mean(&[9, 7, 12, 8]), mean(&[5, 6, 9, 4, 7]));
+        let p = compare_means(one, zero, Level::default()).unwrap().p;
+        for margin in [Margin::difference(0.0), Margin::relative(0.0)] {
+            for (harm, half) in [(Harm::Fall, p / 2.0), (Harm::Rise, 1.0 - p / 2.0)] {
+                let got = guardrail_of_means(one, zero, margin.unwrap(), harm, Level::default());
+                assert!((got.unwrap().p - half).abs() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn means_pass_exactly_where_the_interval_clears_the_margin() {
+        let level = Level::default();
+        let zero = mean(&[52, 45, 61, 48]);
+        let mut seen = std::collections::HashSet::new();
+        for more in -40..=40 {
+            let one = mean(&[more + 50, more + 57, more + 46]);
+            for (margin, below, above) in [
+                (Margin::difference(0.5).unwrap(), -0.5, 0.5),
+                (Margin::relative(0.3).unwrap(), 0.7, 1.3),
+            ] {
+                for harm in [Harm::Fall, Harm::Rise] {
+                    let got = guardrail_of_means(one, zero, margin, harm, level).unwrap();
+                    let high = got.high.unwrap();
+                    let (good, bad) = match harm {
+                        Harm::Fall => (got.low > below, high < below),
+                        Harm::Rise => (high < above, got.low > above),
+                    };
+                    let expected = match (good, bad) {
+                        (true, _) => Verdict::Pass,
+                        (_, true) => Verdict::Fail,
+                        _ => Verdict::Undecided,
+                    };
+                    assert_eq!(got.verdict, expected, "{more} {margin:?} {got:?}");
+                    seen.insert((margin.0 == Kind::Difference(0.5), harm, got.verdict));
+                }
+            }
+        }
+        assert_eq!(seen.len(), 12);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod bayes;
 mod beta;
 mod chi_squared;
+mod clusters;
 mod comparison;
 mod continuous;
 mod cost;
@@ -43,6 +44,7 @@ mod survival;
 mod wilson;
 
 pub use bayes::{Belief, Prior, believe, chance_of_best};
+pub use clusters::Clusters;
 pub use comparison::{Comparison, Method, Ratio, TINY, compare};
 pub use continuous::{Looked, LookedGuardrail, Sequence, TUNED_FOR};
 pub use cost::cost_per_extra_link;

@@ -10,6 +10,7 @@ pub struct ArmMean {
     pub(crate) value: f64,
     pub(crate) variance: f64,
     pub(crate) units: u64,
+    pub(crate) freedom: f64,
 }
 
 impl ArmMean {
@@ -27,7 +28,8 @@ impl ArmMean {
     /// delta method, Σ((y − ȳ) − R(x − x̄))²/(n(n − 1)x̄²), so that journeys of one company are not taken for independent.
     ///
     /// The variance is too small where few units hold most of Σx: with (Σx)²/Σx² below some 200 an arm a test at 5 % errs
-    /// more often than that, with 50 some 6 to 8 %, with 10 some 8 to 12 % (simulated, `examples/simulate`).
+    /// more often than that, with 50 some 6 to 8 %, with 10 some 8 to 12 % (simulated, `examples/simulate`). Where x are
+    /// subjects and y those that succeeded, [`ArmMean::of_clusters`] has not this weakness.
     ///
     /// Source: Deng, A., Knoblich, U. and Lu, J. (2018), "Applying the delta method in metric analytics", KDD.
     ///
@@ -48,6 +50,7 @@ impl ArmMean {
         ArmMean::new(value, variance, units)
     }
 
+    /// With n − 1 degrees of freedom, and one of a single unit.
     pub(crate) fn new(value: f64, variance: f64, units: u64) -> Result<ArmMean, Null> {
         if value.is_finite() && variance.is_finite() {
             let variance = variance.max(0.0);
@@ -55,6 +58,7 @@ impl ArmMean {
                 value,
                 variance,
                 units,
+                freedom: float(units.max(2) - 1),
             })
         } else {
             Err(Null::NoVariance)
@@ -69,6 +73,11 @@ impl ArmMean {
     /// Its variance.
     pub fn variance(self) -> f64 {
         self.variance
+    }
+
+    /// The degrees of freedom of the variance, at least 1.
+    pub fn freedom(self) -> f64 {
+        self.freedom
     }
 }
 
@@ -94,7 +103,8 @@ pub struct MeanComparison {
     pub ratio: Ratio,
 }
 
-/// Compares by Welch's t: t = (m1 − m0)/sqrt(v1 + v0), its degrees of freedom (v1 + v0)²/(v1²/(n1 − 1) + v0²/(n0 − 1)).
+/// Compares by Welch's t: t = (m1 − m0)/sqrt(v1 + v0), its degrees of freedom (v1 + v0)²/(v1²/f1 + v0²/f0) from those of
+/// the arms, which are n − 1 of means and of ratios by the delta method.
 ///
 /// Source: Welch, B. L. (1947), Biometrika 34, 28–35; Satterthwaite, F. E. (1946), Biometrics Bulletin 2, 110–114.
 ///
@@ -130,10 +140,10 @@ pub fn compare_means(
 }
 
 /// In shares of the summed variance, so that no square overflows. An arm that does not vary brings no uncertainty, and no
-/// degrees; both have at least two units.
+/// degrees.
 fn welch_freedom(one: ArmMean, zero: ArmMean) -> f64 {
     let all = one.variance + zero.variance;
-    let part = |arm: ArmMean| (arm.variance / all).powi(2) / float(arm.units.max(2) - 1);
+    let part = |arm: ArmMean| (arm.variance / all).powi(2) / arm.freedom;
     1.0 / (part(one) + part(zero))
 }
 

@@ -30,6 +30,12 @@ pub(crate) fn two_sided(t: f64, freedom: f64) -> f64 {
         .min(1.0)
 }
 
+/// P(T > t).
+pub(crate) fn upper_tail(t: f64, freedom: f64) -> f64 {
+    let beyond = two_sided(t, freedom) / 2.0;
+    if t > 0.0 { beyond } else { 1.0 - beyond }
+}
+
 /// The t beyond which α lies on both sides together.
 pub(crate) fn critical(alpha: f64, freedom: f64) -> f64 {
     let over = |log_t: f64| (two_sided(log_t.exp(), freedom).max(f64::MIN_POSITIVE) / alpha).ln();
@@ -65,6 +71,17 @@ mod tests {
                 "{t} {freedom}: {got} for {tail}"
             );
         }
+    }
+
+    #[test]
+    fn both_sides_of_a_tail_make_one() {
+        for (t, freedom) in [(0.0, 3.0), (1.3, 0.7), (-2.1, 50.0)] {
+            let both = upper_tail(t, freedom) + upper_tail(-t, freedom);
+            assert!((both - 1.0).abs() < 1e-15);
+        }
+        // One degree is Cauchy's distribution: 1/4 lies above 1.
+        assert!((upper_tail(1.0, 1.0) - 0.25).abs() < 1e-14);
+        assert!((upper_tail(-1.0, 1.0) - 0.75).abs() < 1e-14);
     }
 
     #[test]

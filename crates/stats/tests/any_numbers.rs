@@ -6,11 +6,11 @@ mod dice;
 
 use dice::Dice;
 use linkfunnel_stats::{
-    ArmMean, Correction, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison, Method,
-    Moment, Pairs, Prior, RestrictedMean, SampleRatioSequence, Segment, Sequence, Share, Stratum,
-    Survival, Times, adjust, believe, chance_of_best, compare_by, compare_means,
-    cost_per_extra_link, decompose, difference, guardrail, heterogeneity, log_rank, newcombe,
-    restricted_mean_difference, sample_ratio, score, stratified, wilson,
+    ArmMean, Clusters, Correction, Counts, Effect, Estimate, Harm, Level, Margin, MeanComparison,
+    Method, Moment, Pairs, Prior, RestrictedMean, SampleRatioSequence, Segment, Sequence, Share,
+    Stratum, Survival, Times, adjust, believe, chance_of_best, compare_by, compare_means,
+    cost_per_extra_link, decompose, difference, guardrail, guardrail_of_means, heterogeneity,
+    log_rank, newcombe, restricted_mean_difference, sample_ratio, score, stratified, wilson,
 };
 
 fn arm(dice: &mut Dice) -> Counts {
@@ -232,6 +232,62 @@ fn any_values_give_numbers_or_nulls() {
         }
     }
     assert!(compared > 20_000);
+}
+
+/// Units of any size, many of one kind where it is merged with itself.
+fn clusters(dice: &mut Dice) -> Clusters {
+    let mut clusters = Clusters::default();
+    let (magnitude, doubled) = (dice.at_most(31), dice.at_most(62));
+    for _ in 0..dice.at_most(6) {
+        let mut value = || u32::try_from(dice.bits() >> 32 >> magnitude).unwrap();
+        // What cannot be is refused.
+        let _ = clusters.add(value(), value());
+        let _ = clusters.add(value(), 0);
+        if dice.at_most(9) == 0 {
+            let most = u32::MAX - u32::try_from(dice.at_most(1)).unwrap();
+            clusters.add(u32::MAX, most).unwrap();
+        }
+        if dice.at_most(3) == 0 {
+            for _ in 0..doubled {
+                let all = clusters.clone();
+                let _ = clusters.merge(&all);
+            }
+        }
+    }
+    clusters
+}
+
+#[test]
+fn units_of_any_size_give_numbers_or_nulls() {
+    let seed = 68;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let level = Level::default();
+    let margins = [Margin::difference(0.01), Margin::relative(0.05)].map(Result::unwrap);
+    let (mut compared, mut verdicts) = (0, std::collections::HashSet::new());
+    for _ in 0..4_000 {
+        let arms = [clusters(&mut dice), clusters(&mut dice)];
+        let [Ok(one), Ok(zero)] = arms.each_ref().map(ArmMean::of_clusters) else {
+            continue;
+        };
+        finite(&[one.value(), one.variance()]);
+        assert!((0.0..=1.0).contains(&one.value()) && one.variance() >= 0.0);
+        assert!(one.freedom() >= 1.0 && one.freedom().is_finite());
+        for margin in margins {
+            for harm in [Harm::Fall, Harm::Rise] {
+                if let Ok(got) = guardrail_of_means(one, zero, margin, harm, level) {
+                    finite(&[got.z, got.p, got.low, got.high.unwrap_or(0.0)]);
+                    verdicts.insert(got.verdict);
+                }
+            }
+        }
+        if let Ok(got) = compare_means(one, zero, level) {
+            finite_means(&got);
+            compared += 1;
+        }
+    }
+    assert!(compared > 1_000, "{compared}");
+    assert_eq!(verdicts.len(), 3);
 }
 
 #[test]

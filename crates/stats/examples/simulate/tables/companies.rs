@@ -3,7 +3,9 @@
 
 use std::io::{self, Write};
 
-use linkfunnel_stats::{ArmMean, Counts, Level, Pairs, compare_means, score};
+use linkfunnel_stats::{
+    ArmMean, Clusters, Level, MeanComparison, Null, Pairs, compare_means, score,
+};
 
 use super::arms::draw;
 use super::dice::Dice;
@@ -35,11 +37,15 @@ pub(crate) struct Market {
 pub(crate) struct Called {
     /// How many companies of one size would be as uncertain as the treatment's: (Σx)²/Σx², x a company's journeys (Kish
     /// 1965, *Survey Sampling*, §11.7).
-    pub(crate) effective: u64,
-    /// The ratio a company, by the delta method, called a difference at 5 %.
-    pub(crate) companies: bool,
+    pub(crate) effective: f64,
+    /// The rate of companies' journeys, by the jackknife, called a difference at 5 %.
+    pub(crate) clusters: bool,
+    /// The ratio a company, by the delta method, called one.
+    pub(crate) delta: bool,
     /// The score test of journeys, as if they were independent, called one.
     pub(crate) journeys: bool,
+    /// The width of the jackknife's interval, the delta method's being 1; None where it tells none.
+    pub(crate) width: Option<f64>,
 }
 
 impl Sizes {
@@ -69,52 +75,78 @@ impl Sizes {
 }
 
 impl Market {
-    /// So many companies: journeys and links of each, summed; and the same as plain counts.
-    fn arm(self, dice: &mut Dice, companies: u64) -> (Pairs, Counts) {
-        let (mut pairs, mut all) = (Pairs::default(), Counts::default());
+    /// So many companies: journeys and links of each, by company and summed.
+    fn arm(self, dice: &mut Dice, companies: u64) -> (Clusters, Pairs) {
+        let (mut clusters, mut pairs) = (Clusters::default(), Pairs::default());
         for _ in 0..companies {
             let (normal, of_rate) = dice.normals();
             let journeys = self.sizes.draw(dice, normal);
-            let size = f64::from(u32::try_from(journeys).unwrap_or(u32::MAX));
-            let logit = 0.4 + of_rate + self.tilt * size.ln();
+            let few = |count| u32::try_from(count).expect("few journeys");
+            let logit = 0.4 + of_rate + self.tilt * f64::from(few(journeys)).ln();
             let links = draw(dice, journeys, 1.0 / (1.0 + (-logit).exp()));
-            let signed = |count| i64::try_from(count).expect("few journeys");
-            pairs
-                .add(signed(journeys), signed(links.successes()))
-                .expect("few journeys");
-            all = all.merge(links).expect("few journeys");
+            let (x, y) = (few(journeys), few(links.successes()));
+            clusters.add(x, y).expect("few companies");
+            pairs.add(x.into(), y.into()).expect("few journeys");
         }
-        (pairs, all)
+        (clusters, pairs)
     }
 
     /// Runs A/A experiments of so many companies an arm.
     pub(crate) fn without_effect(self, companies: u64, runs: u64, seed: u64) -> Vec<Called> {
         simulate(runs, seed, |dice| {
-            let (one, one_journeys) = self.arm(dice, companies);
-            let (zero, zero_journeys) = self.arm(dice, companies);
-            let level = Level::default();
-            let arms = ArmMean::ratio(one).and_then(|one| Ok((one, ArmMean::ratio(zero)?)));
-            let compared = arms.and_then(|(one, zero)| compare_means(one, zero, level));
-            let pair = |counts: Counts| (counts.successes(), counts.units());
-            let naive = score(pair(one_journeys), pair(zero_journeys));
+            let (one, one_pairs) = self.arm(dice, companies);
+            let (zero, zero_pairs) = self.arm(dice, companies);
+            let delta = compared(ArmMean::ratio(one_pairs), ArmMean::ratio(zero_pairs));
+            let clusters = compared(ArmMean::of_clusters(&one), ArmMean::of_clusters(&zero));
+            let width = |compared: MeanComparison| {
+                compared.difference.interval.high - compared.difference.interval.low
+            };
+            let naive = score(journeys(&one), journeys(&zero));
             Called {
-                effective: effective(one),
-                companies: compared.is_ok_and(|compared| compared.p < level.alpha()),
-                journeys: naive.is_some_and(|p| p < level.alpha()),
+                effective: one.effective_units(),
+                clusters: clusters.is_ok_and(called),
+                delta: delta.is_ok_and(called),
+                journeys: naive.is_some_and(|p| p < ALPHA),
+                width: clusters.and_then(|own| Ok(width(own) / width(delta?))).ok(),
             }
         })
     }
 }
 
-fn effective(pairs: Pairs) -> u64 {
-    let (sum, squares) = (pairs.x().sum(), pairs.x().squares());
-    u64::try_from((sum * sum + squares / 2) / squares).expect("at most the companies")
+/// The error allowed.
+const ALPHA: f64 = 0.05;
+
+fn compared(
+    one: Result<ArmMean, Null>,
+    zero: Result<ArmMean, Null>,
+) -> Result<MeanComparison, Null> {
+    let level = Level::new(ALPHA).expect("5 % is a level");
+    compare_means(one?, zero?, level)
 }
 
-fn median_effective(called: &[Called]) -> u64 {
-    let mut effective: Vec<u64> = called.iter().map(|called| called.effective).collect();
-    effective.sort_unstable();
-    effective[effective.len() / 2]
+fn called(compared: MeanComparison) -> bool {
+    compared.p < ALPHA
+}
+
+/// As plain counts: links of journeys.
+fn journeys(arm: &Clusters) -> (u64, u64) {
+    let few = |count| u64::try_from(count).expect("few journeys");
+    (few(arm.sum_y()), few(arm.sum_x()))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "companies, at least one"
+)]
+fn whole(companies: f64) -> u64 {
+    companies.round() as u64
 }
 
 /// Writes the table.
@@ -140,23 +172,34 @@ pub(crate) fn write(out: &mut dyn Write, runs: u64, seed: u64) -> io::Result<()>
         rows.push(vec![
             format!("{}{larger}", sizes.name()),
             thousands(companies),
-            thousands(median_effective(&called)),
-            share(&called, |called| called.companies),
+            thousands(whole(median(called.iter().map(|called| called.effective)))),
+            share(&called, |called| called.clusters),
+            share(&called, |called| called.delta),
             share(&called, |called| called.journeys),
+            format!(
+                "{:.3}",
+                median(called.iter().filter_map(|called| called.width))
+            ),
+            share(&called, |called| called.width.is_none()),
         ]);
     }
     let words = format!(
         "Companies assigned, journeys analysed: share of A/A experiments in which a difference was called at α = 5 %, {} a \
          row. Each company has a rate of its own, 60 % in the median, with a standard deviation of 1 in the logit. The third \
-         column is (Σx)²/Σx² of an arm, x a company's journeys: so many companies of one size would be as uncertain.",
+         column is (Σx)²/Σx² of an arm, x a company's journeys: so many companies of one size would be as uncertain. \
+         *Width* is the jackknife's interval, the delta method's being 1, in the median; *no answer* the share in which an \
+         arm is as uncertain as fewer than two companies of one size, where the jackknife tells nothing.",
         thousands(runs)
     );
     let head = [
         "journeys a company",
         "companies an arm",
         "of one size as uncertain",
+        "jackknife of companies",
         "ratio a company (delta method)",
         "journeys as if independent",
+        "width",
+        "no answer",
     ];
     table(out, "Companies of different size", &words, &head, &rows)
 }
