@@ -25,6 +25,10 @@ pub use check::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentDefinition {
+    /// What events call it in `experiments[].id`, where that is not the id it is saved under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "EXP-42")]
+    pub told_as: Option<String>,
     /// What is assigned to a variant.
     #[schema(value_type = String, example = "company")]
     pub unit: ExperimentUnit,

@@ -65,6 +65,15 @@ impl ArmMean {
         }
     }
 
+    /// Its interval by t, at its own degrees of freedom.
+    pub fn interval(self, level: Level) -> Interval {
+        let half = student::critical(level.alpha(), self.freedom) * self.variance.sqrt();
+        Interval {
+            low: (self.value - half).max(-f64::MAX),
+            high: (self.value + half).min(f64::MAX),
+        }
+    }
+
     /// The estimate.
     pub fn value(self) -> f64 {
         self.value

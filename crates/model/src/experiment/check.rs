@@ -12,6 +12,8 @@ use crate::funnel::{Entries, FunnelDefinition, MAX_STEPS, Order, Subject, check_
 use crate::question::{FunnelRef, check_dimensions, moment_us};
 use crate::saved::{MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_NAME};
 
+/// Longest id of an experiment in events, in bytes.
+const MAX_TOLD_BYTES: usize = 128;
 /// Most variants of an experiment.
 pub const MAX_VARIANTS: usize = 16;
 /// Most primary metrics.
@@ -76,6 +78,12 @@ impl ExperimentDefinition {
     /// # Errors
     /// The first [`Mistake`], with a pointer below `at`.
     pub fn check(&self, at: &str) -> Result<CheckedExperiment, Mistake> {
+        if let Some(told_as) = &self.told_as
+            && !(1..=MAX_TOLD_BYTES).contains(&told_as.len())
+        {
+            let detail = format!("an experiment's id in events has 1 to {MAX_TOLD_BYTES} bytes");
+            return Err(Mistake::new("bad_id", format!("{at}/told_as"), detail));
+        }
         self.check_variants(at)?;
         let checked = self.check_times(at)?;
         self.check_funnel(&self.funnel, &format!("{at}/funnel"))?;

@@ -136,6 +136,7 @@ fn mistakes_carry_code_and_pointer() {
         out_of_range /variants/0/weight {"variants": [{"name": "a", "weight": 1.5}, {"name": "b", "weight": -0.5}]}
         duplicate_name /variants/1/name {"variants": [{"name": "a", "weight": 0.5}, {"name": "a", "weight": 0.5}]}
         bad_name /variants/1/name {"variants": [{"name": "a", "weight": 0.5}, {"name": " ", "weight": 0.5}]}
+        bad_id /told_as {"told_as": ""}
         unknown_variant /control {"control": "c"}
         unknown_timezone /timezone {"timezone": "Paris"}
         bad_time /start {"start": "yesterday"}

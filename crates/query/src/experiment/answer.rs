@@ -216,7 +216,7 @@ pub struct ArmTold {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
-    /// Why the value is null.
+    /// Why the value, or its interval, is null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -249,7 +249,8 @@ pub struct ComparisonTold {
     pub simultaneous: Option<Between>,
     /// Variant ÷ control − 1, at 1 − alpha.
     pub lift: Between,
-    /// `score` (Miettinen and Nurminen), `welch`, `delta` (per unit), `log_rank` or `fieller`.
+    /// `score` (Miettinen and Nurminen), `jackknife` (of subjects finer than the unit), `welch`, `delta` (of a ratio),
+    /// `log_rank` or `fieller`.
     pub test: String,
     /// Of no difference, two-sided, corrected for nothing.
     pub p: Option<f64>,

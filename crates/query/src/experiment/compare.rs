@@ -7,6 +7,7 @@ use linkfunnel_stats::{
 };
 
 use super::answer::{AnytimeTold, ArmTold, Between, ComparisonTold};
+use super::health::share;
 use super::plan::Measured;
 use super::tally::Stat;
 use crate::experiment::curve::Curve;
@@ -27,9 +28,10 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone)]
 pub(crate) enum Arm {
     Rate(Counts),
-    /// A mean or ratio, over so many units or subjects.
+    /// A mean or ratio, over so many units or subjects; it may be known where its spread is not.
     Mean {
         of: u64,
+        value: Option<f64>,
         mean: Result<ArmMean, Null>,
     },
     Cost {
@@ -69,16 +71,33 @@ impl Reading {
                 Counts::new(*reached, *units).map_or(self.nobody(), Arm::Rate)
             }
             Stat::Times(times) => Arm::Time(Box::new(Curve::new(times))),
+            Stat::Clusters(clusters) => {
+                let mean = ArmMean::of_clusters(clusters);
+                let (x, y) = (count(clusters.sum_x()), count(clusters.sum_y()));
+                Arm::Mean {
+                    of: x,
+                    value: (x > 0).then(|| share(y, x)),
+                    mean,
+                }
+            }
             Stat::Pairs(pairs) => match self.measured {
                 Measured::Cost(_) => Arm::Cost { pairs: *pairs },
-                Measured::Mean(_) => Arm::Mean {
-                    of: pairs.y().units(),
-                    mean: adjusted.unwrap_or_else(|| ArmMean::of(pairs.y())),
-                },
-                _ => Arm::Mean {
-                    of: u64::try_from(pairs.x().sum()).unwrap_or(0),
-                    mean: ArmMean::ratio(*pairs),
-                },
+                Measured::Mean(_) => {
+                    let mean = adjusted.unwrap_or_else(|| ArmMean::of(pairs.y()));
+                    Arm::Mean {
+                        of: pairs.y().units(),
+                        value: mean.ok().map(ArmMean::value).or(pairs.y().mean()),
+                        mean,
+                    }
+                }
+                _ => {
+                    let mean = ArmMean::ratio(*pairs);
+                    Arm::Mean {
+                        of: pairs.x().units(),
+                        value: mean.ok().map(ArmMean::value),
+                        mean,
+                    }
+                }
             },
         }
     }
@@ -92,6 +111,7 @@ impl Reading {
             },
             Measured::Subjects(_) | Measured::Mean(_) | Measured::Ratio(..) => Arm::Mean {
                 of: 0,
+                value: None,
                 mean: Err(Null::NoUnits),
             },
         }
@@ -116,14 +136,14 @@ impl Reading {
                 let interval = wilson(counts.successes(), counts.units());
                 (told.low, told.high) = (interval.map(|i| i.low), interval.map(|i| i.high));
             }
-            Arm::Mean { of, mean } => {
+            Arm::Mean { of, value, mean } => {
                 told.of = *of;
+                told.value = value.map(|value| value / self.scale);
                 match mean {
                     Ok(mean) => {
-                        let half = self.level.z() * mean.variance().sqrt();
-                        told.value = Some(mean.value() / self.scale);
-                        told.low = Some((mean.value() - half) / self.scale);
-                        told.high = Some((mean.value() + half) / self.scale);
+                        let interval = mean.interval(self.level);
+                        told.low = Some(interval.low / self.scale);
+                        told.high = Some(interval.high / self.scale);
                     }
                     Err(null) => told.code = Some(null.code().to_owned()),
                 }
@@ -183,7 +203,8 @@ impl Reading {
     fn test(&self) -> &'static str {
         match self.measured {
             Measured::Step(_) => "score",
-            Measured::Subjects(_) | Measured::Ratio(..) => "delta",
+            Measured::Subjects(_) => "jackknife",
+            Measured::Ratio(..) => "delta",
             Measured::Mean(_) => "welch",
             Measured::Time(_) => "log_rank",
             Measured::Cost(_) => "fieller",
@@ -282,6 +303,11 @@ impl Reading {
         }
         compared
     }
+}
+
+/// A count of subjects, which are far fewer than 2^64.
+fn count(sum: u128) -> u64 {
+    u64::try_from(sum).unwrap_or(u64::MAX)
 }
 
 /// Why there is no lift.

@@ -79,7 +79,7 @@ impl Engine {
             let mut of = LaneOf {
                 run: &run,
                 tenant,
-                id: &question.id,
+                id: definition.told_as.as_deref().unwrap_or(&question.id),
                 definition,
                 checked,
                 end_us: end_us.max(checked.start_us),

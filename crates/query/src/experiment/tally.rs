@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 use linkfunnel_funnel::Follow;
-use linkfunnel_stats::Pairs;
+use linkfunnel_stats::{Clusters, Pairs};
 
 use super::plan::{ExperimentPlan, Measured};
 use crate::judge::Labels;
@@ -23,6 +23,8 @@ pub(crate) struct ValueLimit;
 pub(crate) enum Stat {
     /// Of so many units, so many got there.
     Rate { reached: u64, units: u64 },
+    /// Of each unit's subjects, so many got there.
+    Clusters(Box<Clusters>),
     /// Two numbers a unit: see [`Measured`] for which.
     Pairs(Pairs),
     /// When they got there.
@@ -37,7 +39,8 @@ impl Stat {
                 units: 0,
             },
             Measured::Time(_) => Stat::Times(Box::default()),
-            Measured::Subjects(_) | Measured::Mean(_) | Measured::Ratio(..) | Measured::Cost(_) => {
+            Measured::Subjects(_) => Stat::Clusters(Box::default()),
+            Measured::Mean(_) | Measured::Ratio(..) | Measured::Cost(_) => {
                 Stat::Pairs(Pairs::default())
             }
         }
@@ -53,6 +56,10 @@ impl Stat {
     pub(crate) fn add(&mut self, x: i64, y: i64) -> Result<()> {
         match self {
             Stat::Pairs(pairs) => pairs.add(x, y).map_err(|_| too_large()),
+            Stat::Clusters(clusters) => {
+                let count = |n: i64| u32::try_from(n).map_err(|_| too_large());
+                clusters.add(count(x)?, count(y)?).map_err(|_| too_large())
+            }
             Stat::Rate { .. } | Stat::Times(_) => Ok(()),
         }
     }
@@ -71,6 +78,9 @@ impl Stat {
             }
             (Stat::Pairs(pairs), Stat::Pairs(more)) => {
                 *pairs = pairs.merge(*more).map_err(|_| too_large())?;
+            }
+            (Stat::Clusters(clusters), Stat::Clusters(more)) => {
+                clusters.merge(more).map_err(|_| too_large())?;
             }
             (Stat::Times(times), Stat::Times(more)) => times.merge(more),
             _ => {

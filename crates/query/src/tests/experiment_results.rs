@@ -184,6 +184,15 @@ async fn a_unit_in_two_variants_counts_in_none_or_in_its_first() {
         (4, 1, 1)
     );
     assert_eq!(answer.verdict.decision, "broken: units in two variants");
+    let question = ExperimentQuestion {
+        id: "saved_elsewhere".to_owned(),
+        ..asked()
+    };
+    let told_as = definition(json!({"told_as": "consent"}));
+    let same = try_results(&world.engine, &question, told_as)
+        .await
+        .unwrap();
+    assert_eq!(counts(&same), counts(&answer));
     let answer = results(&world, json!({"in_two_variants": "first_seen"})).await;
     assert_eq!(counts(&answer), ["old: 2, 2, 2 1 1", "new: 1, 1, 1 0 0"]);
 }
@@ -286,6 +295,7 @@ async fn journeys_of_an_assigned_company_are_added_up_by_company() {
     assert_eq!(linked.arms[1].value, Some(1.0));
     assert_eq!(linked.arms[1].of, 1);
     // one company says nothing about how companies vary
+    assert_eq!(linked.arms[0].value, Some(0.5));
     assert_eq!(linked.arms[0].code.as_deref(), Some("no_variance"));
     assert_eq!(linked.comparisons[0].p, None);
 }
