@@ -18,7 +18,7 @@ pub(crate) struct ExperimentArgs {
 
 #[derive(Debug, Subcommand)]
 enum ExperimentCommand {
-    Plan(plan::PlanArgs),
+    Plan(Box<plan::PlanArgs>),
     Results(results::ResultsArgs),
 }
 

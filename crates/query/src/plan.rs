@@ -237,9 +237,9 @@ impl Plan {
     }
 
     /// Whether exposure to an experiment starts the clock, and is step 0.
-    pub(crate) fn from_exposure(&self) -> bool {
+    pub(crate) fn starts_at_exposure(&self) -> bool {
         let experiment = self.experiment.as_ref();
-        experiment.is_some_and(ExperimentPlan::from_exposure)
+        experiment.is_some_and(ExperimentPlan::starts_at_exposure)
     }
 
     /// Whether the window of everybody who can enter in this interval is over.

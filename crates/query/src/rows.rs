@@ -93,7 +93,7 @@ impl<'b> Rows<'b> {
         interner: &mut Interner,
     ) -> Result<Rows<'b>> {
         let mut masks: Masks = plan.matching.masks(batch)?;
-        if plan.from_exposure() {
+        if plan.starts_at_exposure() {
             // no event takes the step that exposure is
             masks.steps.iter_mut().for_each(|steps| *steps &= !1);
         }

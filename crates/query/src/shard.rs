@@ -202,7 +202,7 @@ impl Shard {
             return Ok(None);
         }
         // After an exposure anything of use may matter, and where that is, is not known yet.
-        matches |= plan.from_exposure();
+        matches |= plan.starts_at_exposure();
         let values = index(self.values.len())?;
         let subject = match (&self.membership, rows.subject(row)) {
             (_, Some(subject)) if !is_counted => subject,

@@ -90,12 +90,12 @@ impl Experimenter {
         };
         let Some(unit) = unit else {
             // It may still be found whose it is, where that is looked for at all.
-            return plan.from_exposure();
+            return plan.starts_at_exposure();
         };
         if !self.seen.insert((unit, variant, evidence)) {
             return false;
         }
-        if plan.from_exposure() {
+        if plan.starts_at_exposure() {
             return true;
         }
         let segments = self.segments.len();
@@ -129,7 +129,7 @@ impl Experimenter {
         whole: &Subject<'_>,
         labels: &Labels<'_>,
     ) -> Result<()> {
-        if experiment.from_exposure() {
+        if experiment.starts_at_exposure() {
             self.sight_hits(experiment, whole);
         }
         if !self.sightings.is_empty() {
@@ -139,7 +139,7 @@ impl Experimenter {
                 experiment,
                 labels,
             };
-            if experiment.from_exposure() {
+            if experiment.starts_at_exposure() {
                 run.units(self, whole)?;
             } else {
                 run.subjects(self, whole)?;

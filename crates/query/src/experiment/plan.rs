@@ -97,7 +97,7 @@ pub(crate) struct ExperimentPlan {
 impl ExperimentPlan {
     /// Whether the clock is started by exposure, as if it were a step before the first: where the funnel counts the very
     /// thing that is assigned.
-    pub(crate) fn from_exposure(&self) -> bool {
+    pub(crate) fn starts_at_exposure(&self) -> bool {
         self.unit == UnitOf::Subject
     }
 }

@@ -576,7 +576,7 @@ impl<'r> Report<'r> {
         let mean = |curve: &Curve| curve.restricted_mean(reading.until_us);
         let arms = curves.iter().enumerate().map(|(variant, curve)| TimeArm {
             variant: self.name(variant).to_owned(),
-            median_ms: curve.median().map(|us| float_ms(us)),
+            median_ms: curve.median().map(float_ms),
             restricted_mean_ms: mean(curve).ok().map(|mean| mean.value() / 1_000.0),
             curve: curve.points(),
         });

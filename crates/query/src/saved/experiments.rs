@@ -170,7 +170,7 @@ impl Engine {
         for funnel in funnels_of(&content.definition) {
             changes.extend(self.funnel_changes(tenant, funnel, start_us).await?);
         }
-        changes.sort_by(|a, b| b.saved_at_us.cmp(&a.saved_at_us));
+        changes.sort_by_key(|change| std::cmp::Reverse(change.saved_at_us));
         Ok(NamedExperiment {
             content,
             checked,
