@@ -20,6 +20,9 @@ fn rows(data: &str, sql: &str) -> Vec<Json> {
     answer["rows"].as_array().unwrap().clone()
 }
 
+/// Event, time, unit's id, experiment, variant, unit, exposed.
+type Told<'t, T> = (&'t str, T, Option<&'t str>, &'t str, &'t str, &'t str, bool);
+
 #[test]
 fn exposures_of_growthbook_and_statsig_are_in_the_table_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +98,7 @@ fn exposures_of_growthbook_and_statsig_are_in_the_table_once() {
         &data,
         "SELECT event, occurred_at, company_id, user_id, journey_id, source, experiments FROM events ORDER BY occurred_at, event_id",
     );
-    let told: Vec<(&str, &str, Option<&str>, &str, &str, &str, bool)> = rows
+    let told: Vec<Told<'_, &str>> = rows
         .iter()
         .map(|row| {
             let experiment = &row["experiments"][0];
@@ -112,7 +115,7 @@ fn exposures_of_growthbook_and_statsig_are_in_the_table_once() {
         })
         .collect();
     let at = |text: &str| text.get(..19).unwrap().to_owned();
-    let found: Vec<(&str, String, Option<&str>, &str, &str, &str, bool)> = told
+    let found: Vec<Told<'_, String>> = told
         .iter()
         .map(|row| (row.0, at(row.1), row.2, row.3, row.4, row.5, row.6))
         .collect();
