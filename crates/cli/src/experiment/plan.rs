@@ -31,6 +31,7 @@ use crate::query::{DAY_US, condition, funnel, length_us, range, refused};
 With --rate nothing is asked and no data is needed. With --funnel the rate is that of the funnel's step among those whose
 window is over, and the traffic is how many entered a day. A key for a server that wants one is read from LINKFUNNEL_KEY.")]
 pub(crate) struct PlanArgs {
+    // What is of a funnel conflicts with --rate: clap does not require what conflicts with something that is there.
     /// The control's rate: 12%, 0.12
     #[arg(long, value_name = "RATE", value_parser = share)]
     rate: Option<f64>,
@@ -38,19 +39,19 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FUNNEL")]
     funnel: Option<String>,
     /// Number of the step whose rate it is [default: the last]
-    #[arg(long, value_name = "N", requires = "funnel")]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
     step: Option<usize>,
     /// Measure over entries of the last hours, days or weeks: 12h, 7d, 4w [default: 30d]
-    #[arg(long, value_name = "LENGTH", requires = "funnel", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "LENGTH", conflicts_with_all = ["rate", "from", "to"])]
     last: Option<String>,
     /// First date or instant: 2026-10-01, 2026-10-01T00:00:00Z
-    #[arg(long, value_name = "WHEN", requires_all = ["funnel", "to"])]
+    #[arg(long, value_name = "WHEN", requires = "to", conflicts_with = "rate")]
     from: Option<String>,
     /// First date or instant after
-    #[arg(long, value_name = "WHEN", requires_all = ["funnel", "from"])]
+    #[arg(long, value_name = "WHEN", requires = "from", conflicts_with = "rate")]
     to: Option<String>,
     /// Only subjects with this value: category=accounting, country!=FR (may be repeated)
-    #[arg(long, value_name = "FIELD=VALUE", requires = "funnel")]
+    #[arg(long, value_name = "FIELD=VALUE", conflicts_with = "rate")]
     filter: Vec<String>,
     /// The difference to be found, in points: 3pt, -2pt
     #[arg(long, value_name = "POINTS", value_parser = points, allow_hyphen_values = true)]
@@ -89,19 +90,19 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = days)]
     after: Vec<u32>,
     /// The server to ask [default: http://127.0.0.1:8080]
-    #[arg(long, requires = "funnel", conflicts_with = "data")]
+    #[arg(long, conflicts_with_all = ["rate", "data"])]
     url: Option<String>,
     /// Ask a data folder instead of a server
-    #[arg(long, value_name = "DIR", requires = "funnel")]
+    #[arg(long, value_name = "DIR", conflicts_with = "rate")]
     data: Option<PathBuf>,
     /// Zone of dates and days [default: this machine's]
-    #[arg(long, value_name = "ZONE", requires = "funnel")]
+    #[arg(long, value_name = "ZONE", conflicts_with = "rate")]
     timezone: Option<Tz>,
     /// The tenant to ask about, where there are several
-    #[arg(long, requires = "funnel")]
+    #[arg(long, conflicts_with = "rate")]
     tenant: Option<String>,
     /// Measure in the same state of the data as an earlier answer: its meta.snapshot
-    #[arg(long, value_name = "SNAPSHOT", requires = "funnel")]
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with = "rate")]
     as_of: Option<String>,
     /// Print the answer as JSON
     #[arg(long)]

@@ -51,18 +51,27 @@ fn a_plan_from_a_rate_needs_no_server_and_no_data() {
         (&["--relative", "10%"], "--rate"),
         (&["--rate", "12", "--relative", "10%"], "12%"),
         (&["--rate", "12%", "--effect", "3%"], "3pt"),
-        (
-            &["--rate", "12%", "--relative", "10%", "--last", "7d"],
-            "--funnel",
-        ),
-        (
-            &["--rate", "12%", "--relative", "10%", "--url", "http://x"],
-            "--funnel",
-        ),
     ] {
         let said = run(&[&["experiment", "plan"], args].concat());
         assert_eq!(said.status, Some(2), "{said:?}");
         assert!(said.err.contains(expected), "{said:?}");
+    }
+    // What is of a funnel alone is not accepted and ignored.
+    for of_a_funnel in [
+        &["--step", "2"][..],
+        &["--last", "7d"],
+        &["--from", "2026-09-01", "--to", "2026-10-01"],
+        &["--filter", "category=accounting"],
+        &["--url", "http://127.0.0.1:1"],
+        &["--data", "nowhere"],
+        &["--timezone", "UTC"],
+        &["--tenant", "t"],
+        &["--as-of", "x"],
+    ] {
+        let rate = ["experiment", "plan", "--rate", "12%", "--relative", "10%"];
+        let said = run(&[&rate, of_a_funnel].concat());
+        assert_eq!(said.status, Some(2), "{of_a_funnel:?}: {said:?}");
+        assert!(said.err.contains("cannot be used with"), "{said:?}");
     }
     let said = refused(&["experiment", "plan", "--rate", "12%", "--effect", "90pt"]);
     assert!(
@@ -96,7 +105,8 @@ fn journeys(folder: &Path) -> String {
         line("attempt.opened", 0);
         if n % 4 == 0 {
             line("provider.selected", 1);
-            line("connection.linked", 2);
+            line("handoff.started", 2);
+            line("connection.linked", 3);
         }
     }
     // Somebody much later, so that all windows are over.
