@@ -132,7 +132,7 @@ pub struct ValueDefinition {
     /// Conditions that the event must meet, all of them.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Predicate>,
-    /// A field of whole numbers, such as `payment.amount_minor`, or `attrs.NAME` (kept to six decimals), that is added up; the events
+    /// A field of whole numbers, such as `payment.amount_minor`, or `attrs.NAME` (kept to three decimals), that is added up; the events
     /// are counted when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<String>,

@@ -487,11 +487,19 @@ impl<'a> Told<'a> {
         })
     }
 
+    /// Whether the event says of one of its experiments that its unit is exposed: then it says so of each.
+    fn says_of_any(&self, row: usize) -> bool {
+        let offsets = self.experiments.lists.value_offsets();
+        let place = |at: i32| usize::try_from(at).unwrap_or(0);
+        (place(offsets[row])..place(offsets[row + 1]))
+            .any(|item| self.exposed.is_valid(item) && self.exposed.value(item))
+    }
+
     /// The variant, if the event tells what is asked for.
     fn variant(&self, row: usize) -> Option<&'a str> {
         let item = self.experiments.mention(row, self.id)?;
         let says_so = self.exposed.is_valid(item) && self.exposed.value(item);
-        let is_exposure = says_so || self.exposes[row];
+        let is_exposure = says_so || self.exposes[row] && !self.says_of_any(row);
         (is_exposure == self.exposures).then(|| self.experiments.variants.value(item))
     }
 }

@@ -49,6 +49,17 @@ impl Bypass {
     }
 }
 
+impl Bypass {
+    /// The same where this step cannot be got past.
+    pub(crate) fn without(mut self, step: usize) -> Bypass {
+        for (_, steps) in &mut self.unseen {
+            *steps &= !(1 << step);
+        }
+        self.any &= !(1 << step);
+        self
+    }
+}
+
 /// The steps of a funnel that a provider cannot show. Not the first, which begins, nor the last, which is the conversion, nor
 /// optional ones, at which nobody drops out. Not one that asks something of its events either: whether the unseen one would
 /// have fitted, nobody knows.

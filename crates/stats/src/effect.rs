@@ -37,6 +37,47 @@ impl Effect {
         Effect::new(value, error, units).ok_or(Null::NoVariance)
     }
 
+    /// The rate of the treatment minus `share` times that of the control, for margins: error sqrt(v1 + share²·v0). Where in
+    /// each arm nobody or everybody succeeded the error is that of half a success more and half a failure more (Agresti and
+    /// Caffo 2000 add one of each), so that an arm without failures can be told from a margin.
+    ///
+    /// # Errors
+    /// [`Null::NoUnits`] where an arm has none.
+    pub fn of_rates_against(
+        treatment: Counts,
+        control: Counts,
+        share: f64,
+    ) -> Result<Effect, Null> {
+        let of = |more: f64| {
+            let variance = |counts: Counts| {
+                let (x, f, n) = counts.floats();
+                (x + more) / (n + 2.0 * more) * ((f + more) / (n + 2.0 * more)) / (n + 2.0 * more)
+            };
+            (variance(treatment) + share * share * variance(control)).sqrt()
+        };
+        let (one, zero) = (treatment.rate(), control.rate());
+        let (Some(one), Some(zero)) = (one, zero) else {
+            return Err(Null::NoUnits);
+        };
+        let error = if of(0.0) > 0.0 { of(0.0) } else { of(0.5) };
+        let units = float(treatment.units()) + float(control.units());
+        Effect::new(one - share * zero, error, units).ok_or(Null::NoVariance)
+    }
+
+    /// The mean (or ratio) of the treatment minus `share` times that of the control, for margins.
+    ///
+    /// # Errors
+    /// [`Null::NoVariance`] where neither arm varies.
+    pub fn of_means_against(
+        treatment: ArmMean,
+        control: ArmMean,
+        share: f64,
+    ) -> Result<Effect, Null> {
+        let error = (treatment.variance + share * share * control.variance).sqrt();
+        let units = float(treatment.units) + float(control.units);
+        Effect::new(treatment.value - share * control.value, error, units).ok_or(Null::NoVariance)
+    }
+
     /// The mean (or ratio) of the treatment minus that of the control.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The results of an experiment as a person reads them: what follows, whether it can be trusted, then the numbers.
 
 use linkfunnel_query::{
-    ArmTold, Between, ComparisonTold, ExperimentAnswer, ExperimentChange, GuardrailTold,
-    MetricTold, SegmentsTold,
+    ArmTold, ComparisonTold, ExperimentAnswer, ExperimentChange, GuardrailTold, MetricTold,
+    SegmentsTold,
 };
 
 use crate::grid::{Cell, Grid, Row, fold, tame};
@@ -51,7 +51,7 @@ pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
         for segments in &answer.segments {
             section(
                 &format!("{} by {}", answer.primary[0].name, segments.field),
-                by_segment(segments),
+                by_segment(segments, answer),
             );
         }
         out.push('\n');
@@ -283,7 +283,8 @@ fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
     }
 }
 
-fn by_segment(segments: &SegmentsTold) -> Grid {
+fn by_segment(segments: &SegmentsTold, answer: &ExperimentAnswer) -> Grid {
+    let (metric, is_continuous) = (&answer.primary[0], answer.method.name == "continuous");
     let mut rows = Vec::new();
     for segment in &segments.values {
         for one in &segment.comparisons {
@@ -293,17 +294,17 @@ fn by_segment(segments: &SegmentsTold) -> Grid {
                 1 => name,
                 _ => format!("{name}, {}", tame(&one.variant, MAX_NAME)),
             };
-            let points = |value: Option<f64>| value.map_or(NONE.to_owned(), words::points);
-            let Between {
-                value, low, high, ..
-            } = one.difference;
+            let (ends, p) = match is_continuous {
+                true => ((one.anytime.low, one.anytime.high), one.anytime.p_corrected),
+                false => ((one.difference.low, one.difference.high), one.p_corrected),
+            };
             rows.push(Row {
                 label,
                 cells: vec![
                     words::count(of).into(),
-                    points(value).into(),
-                    format!("{} to {}", points(low), points(high)).into(),
-                    one.p_corrected.map_or(NONE.to_owned(), p_value).into(),
+                    by(one.difference.value, metric).into(),
+                    interval(ends, metric).into(),
+                    p.map_or(NONE.to_owned(), p_value).into(),
                 ],
                 ..Row::default()
             });

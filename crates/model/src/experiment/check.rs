@@ -249,6 +249,18 @@ impl ExperimentDefinition {
             return Err(Mistake::new("out_of_range", format!("{at}/alpha"), detail));
         }
         let pointer = format!("{at}/method");
+        match (self.primary[0].measure(), &self.method) {
+            (Measure::CostPerExtra(_), _) => {
+                let detail = "a cost has no test, so it cannot decide: name another metric first";
+                let pointer = format!("{at}/primary/0/cost_per_extra");
+                return Err(Mistake::new("not_first", pointer, detail));
+            }
+            (Measure::TimeToStep(_), LookMethod::Continuous { .. }) => {
+                let detail = "there is no way to look at a time whenever one likes: take fixed or planned looks, or name another metric first";
+                return Err(Mistake::new("not_first", pointer, detail));
+            }
+            _ => {}
+        }
         match self.method {
             LookMethod::Fixed | LookMethod::Continuous { tuned_for: None } => Ok(()),
             LookMethod::Continuous {

@@ -109,7 +109,7 @@ fn what_may_be_said_is_accepted() {
         {"primary": [{"name": "m", "step": 2}, {"name": "t", "time_to_step": 2}]}
         {"primary": [{"name": "m", "mean": {"event": "provider.selected", "where": [{"field": "surface", "op": "exists"}]}}]}
         {"primary": [{"name": "m", "mean": {"event": "invoice.paid", "sum": "payment.amount_minor"}}]}
-        {"primary": [{"name": "c", "cost_per_extra": {"event": "custom.paid", "sum": "attrs.incentive"}}]}
+        {"primary": [{"name": "m"}, {"name": "c", "cost_per_extra": {"event": "custom.paid", "sum": "attrs.incentive"}}]}
         {"primary": [{"name": "r", "ratio": {"numerator": {"event": "connection.linked"}, "denominator": {"event": "journey.started"}}}]}
         {"guardrails": [{"name": "g", "relative_margin": 0.999}, {"name": "h", "margin": 0.001, "better": "lower"}]}
     "#;
@@ -137,6 +137,8 @@ fn mistakes_carry_code_and_pointer() {
         duplicate_name /variants/1/name {"variants": [{"name": "a", "weight": 0.5}, {"name": "a", "weight": 0.5}]}
         bad_name /variants/1/name {"variants": [{"name": "a", "weight": 0.5}, {"name": " ", "weight": 0.5}]}
         bad_id /told_as {"told_as": ""}
+        not_first /primary/0/cost_per_extra {"primary": [{"name": "m", "cost_per_extra": {"event": "connection.linked"}}]}
+        not_first /method {"method": {"continuous": {}}, "primary": [{"name": "m", "time_to_step": 2}]}
         unknown_variant /control {"control": "c"}
         unknown_timezone /timezone {"timezone": "Paris"}
         bad_time /start {"start": "yesterday"}

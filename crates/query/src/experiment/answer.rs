@@ -9,7 +9,7 @@ use crate::saved::ExperimentChange;
 /// The results of an experiment: everything from one read view.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExperimentAnswer {
-    /// The experiment's id, as events tell it.
+    /// The id it is saved under.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -252,6 +252,8 @@ pub struct ComparisonTold {
     /// `score` (Miettinen and Nurminen), `jackknife` (of subjects finer than the unit), `welch`, `delta` (of a ratio),
     /// `log_rank` or `fieller`.
     pub test: String,
+    /// The test's statistic: above 0 where the variant is higher; of times where it is faster.
+    pub z: Option<f64>,
     /// Of no difference, two-sided, corrected for nothing.
     pub p: Option<f64>,
     /// Corrected over the family.
@@ -261,7 +263,7 @@ pub struct ComparisonTold {
     pub fisher_p: Option<f64>,
     /// The interval and p that hold however often one looks.
     pub anytime: AnytimeTold,
-    /// Of rates: the chance that the variant's is higher, uniform priors.
+    /// Of rates: the chance that the variant's is better, uniform priors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chance_to_win: Option<f64>,
     /// Of rates: what choosing the variant loses where it is worse, on average.
@@ -388,7 +390,7 @@ pub struct StratifiedTold {
     pub variant: String,
     /// The difference over all units.
     pub crude: Option<f64>,
-    /// The segments' weighted mean difference.
+    /// The segments' weighted mean difference; without an interval where subjects are finer than the unit.
     pub stratified: Between,
     /// Its p.
     pub p: Option<f64>,

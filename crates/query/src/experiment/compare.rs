@@ -22,6 +22,8 @@ pub(crate) struct Reading {
     pub(crate) until_us: u64,
     pub(crate) level: Level,
     pub(crate) sequence: Sequence,
+    /// Whether the chance to win is wanted, which takes longer than everything else together.
+    pub(crate) believes: bool,
 }
 
 /// The estimate of one variant.
@@ -186,6 +188,7 @@ impl Reading {
             code: Some(null),
             ..Compared::empty(self.test())
         });
+        compared.told.z = compared.z;
         compared.told.variant = variant.to_owned();
         compared.told.against = control.to_owned();
         compared.told.code = compared.code.map(|null| null.code().to_owned());
@@ -221,7 +224,10 @@ impl Reading {
             tiny_n,
             ..
         } = compare(one, zero, self.level)?;
-        let belief = believe(one, zero, Prior::default()).ok();
+        let belief = match self.believes {
+            true => believe(one, zero, Prior::default()).ok(),
+            false => None,
+        };
         let effect = Effect::of_rates(one, zero).ok();
         let mut compared = self.compared(z, p, difference, ratio.lift(), effect, 1.0);
         compared.told.fisher_p = fisher;
@@ -342,6 +348,7 @@ impl Compared {
                 simultaneous: None,
                 lift: Between::default(),
                 test: test.to_owned(),
+                z: None,
                 p: None,
                 p_corrected: None,
                 fisher_p: None,
@@ -359,19 +366,20 @@ impl Compared {
     }
 }
 
-/// Corrects the p-values of a family; those that are null have no part in it.
+/// Corrects the p-values of a family; one that is null counts as 1, so that the data do not make the family smaller.
 pub(crate) fn correct<'c>(
     family: impl Iterator<Item = &'c mut ComparisonTold>,
     correction: Correction,
 ) {
     let mut family: Vec<&mut ComparisonTold> = family.collect();
-    let fixed: Vec<f64> = family.iter().filter_map(|one| one.p).collect();
-    let mut fixed = correction.of(&fixed).into_iter();
-    let anytime: Vec<f64> = family.iter().filter_map(|one| one.anytime.p).collect();
-    let mut anytime = correction.of(&anytime).into_iter();
-    for one in &mut family {
-        one.p_corrected = one.p.and_then(|_| fixed.next());
-        one.anytime.p_corrected = one.anytime.p.and_then(|_| anytime.next());
+    let all = |p: fn(&ComparisonTold) -> Option<f64>| -> Vec<f64> {
+        let p = family.iter().map(|one| p(one).unwrap_or(1.0));
+        correction.of(&p.collect::<Vec<f64>>())
+    };
+    let (fixed, anytime) = (all(|one| one.p), all(|one| one.anytime.p));
+    for ((one, fixed), anytime) in family.iter_mut().zip(fixed).zip(anytime) {
+        one.p_corrected = one.p.map(|_| fixed);
+        one.anytime.p_corrected = one.anytime.p.map(|_| anytime);
     }
 }
 

@@ -3,8 +3,8 @@
 
 use linkfunnel_model::{
     CheckedExperiment, CheckedQuestion, ExperimentDefinition, Field, FieldRef, FunnelDefinition,
-    FunnelRef, Interval, Length, Measure, MetricDefinition, Mistake, Order, OutcomeDefinition,
-    Span, StepDefinition, Subject, TwoVariants, ValueDefinition,
+    FunnelRef, Interval, Length, LookMethod, Measure, MetricDefinition, Mistake, Order,
+    OutcomeDefinition, Span, StepDefinition, Subject, TwoVariants, ValueDefinition,
 };
 
 use linkfunnel_store::SavedAll;
@@ -78,6 +78,13 @@ impl Lanes {
             let at = format!("{at}/guardrails/{i}");
             let funnel = funnel(&guardrail.funnel, &at)?;
             lanes.step(guardrail.step, &funnel, unit, &format!("{at}/step"))?;
+        }
+        if let LookMethod::Sequential { .. } = definition.method
+            && !lanes.lanes[lanes.places[0].lane].from_exposure
+        {
+            let detail = "planned looks need a first metric of the unit itself: what is finer goes on entering after a look; take continuous or fixed";
+            let pointer = format!("{at}/method");
+            return Err(Error::refused("finer_subject", pointer, detail));
         }
         lanes.show_steps();
         Ok(lanes)
@@ -264,6 +271,10 @@ impl Lane {
         };
         let pseudonym = engine.options().pseudonym.as_ref();
         let mut plan = Plan::new(&question, &[], run.view.watermark_us, tenant, pseudonym)?;
+        if self.from_exposure {
+            // the funnel's own first step is the one after exposure, and nobody gets past that unseen
+            plan.bypass = plan.bypass.map(|bypass| bypass.without(1));
+        }
         let unit = match (self.from_exposure, definition.unit_subject()) {
             (true, _) => UnitOf::Subject,
             (false, Subject::Company) => UnitOf::Root,

@@ -2,12 +2,14 @@
 //!
 //! A look is due at its share of the planned units. It is made at the first day of exposure by which so many matured, once
 //! the window of everybody exposed on that day is over; the error it spends is that of the share really reached (Lan and
-//! DeMets). A look that falls on the day of the next is left out.
+//! DeMets). Looks that fall on one day are one, the last of them. If the planned end comes before the units, the last look
+//! is made then, on all there are. A fixed experiment that ends with its units is one with one look.
 
 use linkfunnel_model::LookMethod;
-use linkfunnel_stats::{LEAST_STEP, Level, PHI, Plan};
+use linkfunnel_stats::{LEAST_STEP, PHI, Plan};
 
 use super::answer::LookTold;
+use super::health::share;
 use super::report::{Report, add};
 use super::tally::{Group, Stat};
 use crate::trend;
@@ -15,35 +17,44 @@ use crate::trend;
 /// What the planned looks said.
 pub(crate) struct Looks {
     pub(crate) told: Vec<LookTold>,
-    /// At the first look that stopped: by variant beside the control, z if beyond the boundary.
-    pub(crate) stopped: Option<(usize, Vec<Option<f64>>)>,
+    /// By variant beside the control: the first look at which it crossed the boundary, and z there.
+    pub(crate) crossed: Vec<Option<(usize, f64)>>,
     /// Units that the next look needs, all variants together, beyond those there are; `None` after the last.
     pub(crate) lacking: Option<u64>,
     /// Number of the next look.
     pub(crate) next: usize,
 }
 
-/// A look that is due.
-struct Due {
+/// A look that was made.
+struct Made {
     look: usize,
     units: u64,
     day: usize,
-    z: Vec<Option<f64>>,
+    /// By variant beside the control: z, and its two-sided p.
+    found: Vec<Option<(f64, f64)>>,
 }
 
 impl Looks {
     /// `None` unless looks are planned.
     pub(crate) fn new(report: &Report<'_>) -> Option<Looks> {
-        let LookMethod::Sequential { looks } = report.definition.method else {
-            return None;
+        let looks = match report.definition.method {
+            LookMethod::Sequential { looks } => looks,
+            LookMethod::Fixed if report.definition.end.is_none() => 1,
+            LookMethod::Fixed | LookMethod::Continuous { .. } => return None,
         };
         let planned = report.definition.planned_units?;
-        let due = due(report, looks, planned);
-        let share = |units: u64| super::health::share(units, planned).min(1.0);
-        let shares: Vec<f64> = due.iter().map(|due| share(due.units)).collect();
-        let level = report.level.shared_by(report.family() as u64);
-        let plan = plan(&shares, level);
-        let boundary = |at: usize| plan.as_ref().map(|plan| plan.boundaries()[at]);
+        let place = report.lanes.places[0];
+        if !report.lanes.lanes[place.lane].from_exposure {
+            // subjects of earlier units go on entering after a look
+            return None;
+        }
+        let matured = matured_until(report);
+        let made = made(report, looks, planned, &matured);
+        let shares: Vec<f64> = made
+            .iter()
+            .map(|made| share(made.units, planned).min(1.0))
+            .collect();
+        let plan = Plan::new(&shares, report.shared_level(), PHI).ok();
         let mut told: Vec<LookTold> = (1..=looks)
             .map(|look| LookTold {
                 look,
@@ -54,29 +65,34 @@ impl Looks {
                 z: Vec::new(),
             })
             .collect();
-        let mut stopped = None;
-        let place = report.lanes.places[0];
+        let mut crossed = vec![None; report.definition.variants.len() - 1];
         let days = &report.experiment(place.lane).days;
-        for (at, due) in due.iter().enumerate() {
-            let told = &mut told[due.look - 1];
-            told.units = Some(due.units);
-            told.day =
-                Some(trend::text(days[due.day].start_us, report.checked.timezone)[..10].to_owned());
-            told.boundary = boundary(at);
-            told.z.clone_from(&due.z);
-            let Some(bound) = boundary(at) else { continue };
-            let beyond = |z: &Option<f64>| z.filter(|z| z.abs() >= bound);
-            let beyond: Vec<Option<f64>> = due.z.iter().map(beyond).collect();
-            if stopped.is_none() && beyond.iter().any(Option::is_some) {
-                stopped = Some((due.look, beyond));
+        for (at, made) in made.iter().enumerate() {
+            let level = plan.as_ref().and_then(|plan| plan.level_at(at));
+            let told = &mut told[made.look - 1];
+            told.units = Some(made.units);
+            let start_us = days[made.day].start_us;
+            told.day = Some(trend::text(start_us, report.checked.timezone)[..10].to_owned());
+            told.boundary = level.map(|level| level.z());
+            told.z = made
+                .found
+                .iter()
+                .map(|found| found.map(|(z, _)| z))
+                .collect();
+            for (crossed, found) in crossed.iter_mut().zip(&made.found) {
+                if let (None, Some((z, p)), Some(level)) = (*crossed, found, level)
+                    && *p <= level.alpha()
+                {
+                    *crossed = Some((made.look, *z));
+                }
             }
         }
-        let next = due.last().map_or(1, |due| due.look + 1);
-        let there = matured_until(report).last().map_or(0, |(_, units)| *units);
+        let next = made.last().map_or(1, |made| made.look + 1);
+        let there = matured.last().map_or(0, |(_, units)| *units);
         let lacking = (next <= looks).then(|| due_at(next, looks, planned).saturating_sub(there));
         Some(Looks {
             told,
-            stopped,
+            crossed,
             lacking,
             next,
         })
@@ -88,10 +104,6 @@ impl Looks {
     }
 }
 
-fn plan(shares: &[f64], level: Level) -> Option<Plan> {
-    Plan::new(shares, level, PHI).ok()
-}
-
 /// The units at which a look is due.
 fn due_at(look: usize, looks: usize, planned: u64) -> u64 {
     let (look, looks) = (look as u128, (looks as u128).max(1));
@@ -101,14 +113,14 @@ fn due_at(look: usize, looks: usize, planned: u64) -> u64 {
 /// By day whose windows are all over: index, and units matured up to it.
 fn matured_until(report: &Report<'_>) -> Vec<(usize, u64)> {
     let lane = report.lanes.places[0].lane;
+    let experiment = report.experiment(lane);
     let mut all = 0;
-    let days = report.experiment(lane).days.iter().enumerate();
-    let over = days.take_while(|(_, day)| report.is_over(lane, day.end_us));
+    let days = experiment.days.iter().enumerate();
+    let over = days.take_while(|(_, day)| report.is_over(lane, day.end_us.min(experiment.end_us)));
     over.map(|(i, _)| {
         let of = |variant| {
-            report
-                .cell(lane, variant, &Group::Day(i))
-                .map_or(0, |cell| cell.matured)
+            let cell = report.cell(lane, variant, &Group::Day(i));
+            cell.map_or(0, |cell| cell.matured)
         };
         all += (0..report.definition.variants.len()).map(of).sum::<u64>();
         (i, all)
@@ -116,41 +128,40 @@ fn matured_until(report: &Report<'_>) -> Vec<(usize, u64)> {
     .collect()
 }
 
-/// The looks that are due, each with what it sees.
-fn due(report: &Report<'_>, looks: usize, planned: u64) -> Vec<Due> {
+/// The looks that were made, each with what it saw.
+fn made(report: &Report<'_>, looks: usize, planned: u64, matured: &[(usize, u64)]) -> Vec<Made> {
     let place = report.lanes.places[0];
     let mut cumulated: Vec<Option<Stat>> = vec![None; report.definition.variants.len()];
-    let mut due: Vec<Due> = Vec::new();
+    let mut made: Vec<Made> = Vec::new();
     let mut next = 1;
-    let least = super::health::share;
-    for (day, units) in matured_until(report) {
-        for (all, more) in cumulated
-            .iter_mut()
-            .zip(report.stats(place, &Group::Day(day)))
-        {
+    let last = matured.len().saturating_sub(1);
+    for (i, (day, units)) in matured.iter().copied().enumerate() {
+        let of_day = report.stats(place, &Group::Day(day));
+        for (all, more) in cumulated.iter_mut().zip(of_day) {
             add(all, more);
         }
-        let mut look = None;
-        while next <= looks && units >= due_at(next, looks, planned) {
-            look = Some(next);
-            next += 1;
+        let is_end = i == last && report.is_past_end();
+        let is_due =
+            |look: usize| look <= looks && (is_end || units >= due_at(look, looks, planned));
+        let before = made.last().map_or(0, |made| made.units);
+        let is_apart = share(units, planned).min(1.0) - share(before, planned) >= LEAST_STEP;
+        if !is_due(next) || !is_apart {
+            continue;
         }
-        let before = due.last().map_or(0, |due| due.units);
-        let is_apart = least(units, planned).min(1.0) - least(before, planned) >= LEAST_STEP;
-        if let (Some(look), true) = (look, is_apart) {
-            let stats: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
-            let measurement = report.measure(place, &stats, report.level);
-            due.push(Due {
-                look,
-                units,
-                day,
-                z: measurement
-                    .compared
-                    .iter()
-                    .map(|compared| compared.z)
-                    .collect(),
-            });
-        }
+        let look = (next..=looks)
+            .take_while(|look| is_due(*look))
+            .last()
+            .unwrap_or(next);
+        next = look + 1;
+        let stats: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
+        let compared = report.measure(place, &stats, report.level).compared;
+        let found = compared.iter().map(|one| one.told.z.zip(one.told.p));
+        made.push(Made {
+            look,
+            units,
+            day,
+            found: found.collect(),
+        });
     }
-    due
+    made
 }

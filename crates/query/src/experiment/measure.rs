@@ -538,6 +538,7 @@ impl Values<'_> {
     reason = "a cast of a float saturates, and sums refuse what is so large"
 )]
 fn thousandths(text: &str) -> i64 {
-    let number: f64 = text.parse().unwrap_or(0.0);
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    let number = number.unwrap_or(0.0);
     (number * f64::from(ATTR_SCALE)).round() as i64
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use linkfunnel_model::{
     Better, CheckedExperiment, ExperimentDefinition, FamilyCorrection, LookMethod, Measure,
+    MetricDefinition,
 };
 use linkfunnel_stats::{
     ArmMean, Correction, Counts, Effect, Guardrail, Harm, Level, Margin, Null, Segment, Sequence,
@@ -131,6 +132,11 @@ impl<'r> Report<'r> {
         }
     }
 
+    /// Whether units count whose window still runs.
+    pub(crate) fn include_open(&self) -> bool {
+        self.question.include_open
+    }
+
     pub(crate) fn name(&self, variant: usize) -> &str {
         &self.definition.variants[variant].name
     }
@@ -172,6 +178,7 @@ impl<'r> Report<'r> {
                 .unsigned_abs(),
             level,
             sequence: self.sequence,
+            believes: false,
         }
     }
 
@@ -182,7 +189,10 @@ impl<'r> Report<'r> {
         stats: &[Option<&Stat>],
         level: Level,
     ) -> Measurement {
-        let reading = self.reading_of(place, level);
+        self.read(self.reading_of(place, level), stats)
+    }
+
+    fn read(&self, reading: Reading, stats: &[Option<&Stat>]) -> Measurement {
         let (arms, adjusted) = reading.arms(stats);
         let compare = |variant: usize| {
             let (one, zero) = (&arms[variant], &arms[self.control]);
@@ -215,9 +225,20 @@ impl<'r> Report<'r> {
             .collect()
     }
 
-    /// How many tests the family has.
+    /// How many tests the family has: a cost has none.
     pub(crate) fn family(&self) -> usize {
-        self.definition.primary.len() * (self.definition.variants.len() - 1)
+        let is_test =
+            |metric: &&MetricDefinition| !matches!(metric.measure(), Measure::CostPerExtra(_));
+        let tests = self.definition.primary.iter().filter(is_test).count();
+        tests * (self.definition.variants.len() - 1)
+    }
+
+    /// The level of each test where all of the family are to hold together.
+    pub(crate) fn shared_level(&self) -> Level {
+        match self.definition.correction {
+            FamilyCorrection::Holm => self.level.shared_by(self.family() as u64),
+            FamilyCorrection::None => self.level,
+        }
     }
 
     fn correction(&self) -> Correction {
@@ -232,18 +253,32 @@ impl<'r> Report<'r> {
         let mut primary: Vec<MetricTold> = Vec::new();
         for (i, metric) in self.definition.primary.iter().enumerate() {
             let place = self.lanes.places[i];
-            let measurement = self.measured(place, &Group::Total);
-            let wide = self.measure(place, &self.stats(place, &Group::Total), together);
+            let stats = self.stats(place, &Group::Total);
+            let reading = Reading {
+                believes: true,
+                ..self.reading_of(place, self.level)
+            };
+            let measurement = self.read(reading, &stats);
+            let wide = self.measure(place, &stats, together);
             let comparisons = measurement.compared.into_iter().zip(wide.compared);
-            let comparisons = comparisons.map(|(one, wide)| ComparisonTold {
-                simultaneous: (self.family() > 1).then_some(wide.told.difference),
-                ..one.told
+            let comparisons = comparisons.map(|(one, wide)| {
+                let told = match metric.better {
+                    Better::Higher => one.told,
+                    Better::Lower => mirrored(one.told),
+                };
+                ComparisonTold {
+                    simultaneous: (self.family() > 1).then_some(wide.told.difference),
+                    ..told
+                }
             });
             primary.push(MetricTold {
                 name: metric.name.clone(),
                 measures: measures(metric.measure(), self.experiment(place.lane), place).to_owned(),
                 step: self.step_name(i),
-                better: better(metric.better).to_owned(),
+                better: match metric.measure() {
+                    Measure::TimeToStep(_) => "lower".to_owned(),
+                    _ => better(metric.better).to_owned(),
+                },
                 arms: self.told(place, &measurement.arms),
                 comparisons: comparisons.collect(),
                 explained: measurement.explained,
@@ -251,6 +286,7 @@ impl<'r> Report<'r> {
         }
         let family = primary
             .iter_mut()
+            .filter(|metric| metric.measures != "cost_per_extra")
             .flat_map(|metric| &mut metric.comparisons);
         correct(family, self.correction());
         primary
@@ -277,15 +313,11 @@ impl<'r> Report<'r> {
                     Better::Higher => Harm::Fall,
                     Better::Lower => Harm::Rise,
                 };
-                let verdicts =
-                    self.others()
-                        .zip(&measurement.compared)
-                        .map(|(variant, compared)| {
-                            let arms =
-                                (&measurement.arms[variant], &measurement.arms[self.control]);
-                            let told = self.guard(arms, compared.effect, margin, is_relative, harm);
-                            told_guardrail(self.name(variant), told)
-                        });
+                let verdicts = self.others().map(|variant| {
+                    let arms = (&measurement.arms[variant], &measurement.arms[self.control]);
+                    let told = self.guard(arms, margin, is_relative, harm);
+                    told_guardrail(self.name(variant), told)
+                });
                 GuardrailTold {
                     name: definition.name.clone(),
                     step: self.step_name(first + i),
@@ -303,20 +335,32 @@ impl<'r> Report<'r> {
     fn guard(
         &self,
         (one, zero): (&Arm, &Arm),
-        effect: Option<Effect>,
         margin: f64,
         is_relative: bool,
         harm: Harm,
     ) -> Result<Guarded, Null> {
         if matches!(self.definition.method, LookMethod::Continuous { .. }) {
-            let effect = effect.ok_or_else(|| no_effect(one, zero))?;
-            let margin = match is_relative {
-                true => margin * rate(zero).ok_or(Null::NoUnits)?,
-                false => margin,
+            let (share, margin) = match (is_relative, harm) {
+                (false, _) => (1.0, margin),
+                (true, Harm::Fall) => (1.0 - margin, 0.0),
+                (true, Harm::Rise) => (1.0 + margin, 0.0),
+            };
+            let effect = match (one, zero) {
+                (Arm::Rate(one), Arm::Rate(zero)) => Effect::of_rates_against(*one, *zero, share)?,
+                (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
+                    Effect::of_means_against((*one)?, (*zero)?, share)?
+                }
+                _ => return Err(Null::NoUnits),
             };
             let looked = self.sequence.guardrail(effect, margin, harm);
             let looked = looked.map_err(|_| Null::OutOfReach)?;
-            let bound = Some(looked.bound);
+            // of a relative margin the bound is told as one of the ratio
+            let bound = match is_relative {
+                true => rate(zero)
+                    .filter(|rate| *rate > 0.0)
+                    .map(|rate| share + looked.bound / rate),
+                false => Some(looked.bound),
+            };
             let (low, high) = match harm {
                 Harm::Fall => (bound, None),
                 Harm::Rise => (None, bound),
@@ -341,7 +385,8 @@ impl<'r> Report<'r> {
             }
             _ => return Err(Null::NoUnits),
         };
-        Ok((verdict, p, Some(low), high))
+        let low = Some(low).filter(|low| *low > f64::MIN);
+        Ok((verdict, p, low, high))
     }
 
     fn method(&self, looks: Option<Looks>) -> MethodTold {
@@ -377,8 +422,10 @@ impl<'r> Report<'r> {
             true => "Those whose window still runs count as they stand: rates are so far, and can still rise.".to_owned(),
             false => "Numbers are over those whose window is over; the others are open.".to_owned(),
         });
-        if !self.lanes.lanes[0].from_exposure {
-            let subject = self.lanes.lanes[0].funnel.subject.as_str();
+        let finer = self.lanes.lanes.iter().filter(|lane| !lane.from_exposure);
+        let mut subjects: Vec<&str> = finer.map(|lane| lane.funnel.subject.as_str()).collect();
+        subjects.dedup();
+        for subject in subjects {
             reading.push(format!(
                 "Rates are over each {subject} that a {unit} entered after its exposure; intervals go by {unit}, because those of one {unit} are alike."
             ));
@@ -512,7 +559,7 @@ impl<'r> Report<'r> {
     ) -> (Vec<HeterogeneityTold>, Vec<StratifiedTold>) {
         let mut differ = Vec::new();
         let mut strata = Vec::new();
-        let scale = self.reading_of(place, self.level).scale;
+        let is_finer = !self.lanes.lanes[place.lane].from_exposure;
         for (at, variant) in self.others().enumerate() {
             let effects: Vec<Effect> = measured
                 .iter()
@@ -530,6 +577,11 @@ impl<'r> Report<'r> {
                     treatment: *treatment,
                     control: *control,
                 }),
+                // of subjects finer than the unit: the counts make the weights, and what they say of spread is left out
+                (Arm::Mean { .. }, Arm::Mean { .. }) if is_finer => Some(Segment {
+                    treatment: counted(&m.arms[variant])?,
+                    control: counted(&m.arms[self.control])?,
+                }),
                 _ => None,
             };
             let segments: Option<Vec<Segment>> = measured.iter().map(counts).collect();
@@ -538,14 +590,14 @@ impl<'r> Report<'r> {
             strata.push(match found {
                 Ok(found) => StratifiedTold {
                     variant: self.name(variant).to_owned(),
-                    crude: Some(found.crude / scale),
+                    crude: Some(found.crude),
                     stratified: Between {
                         value: Some(found.value),
-                        low: found.interval.ok().map(|i| i.low),
-                        high: found.interval.ok().map(|i| i.high),
+                        low: found.interval.ok().filter(|_| !is_finer).map(|i| i.low),
+                        high: found.interval.ok().filter(|_| !is_finer).map(|i| i.high),
                         code: None,
                     },
-                    p: found.p.ok(),
+                    p: found.p.ok().filter(|_| !is_finer),
                     simpson: found.simpson,
                 },
                 Err(null) => StratifiedTold {
@@ -629,7 +681,7 @@ impl<'r> Report<'r> {
         };
         DayTold {
             day: trend::text(start_us, self.checked.timezone)[..10].to_owned(),
-            is_over: self.is_over(place.lane, end_us),
+            is_over: self.is_over(place.lane, end_us.min(self.experiment(place.lane).end_us)),
             arms: self.told(place, &measurement.arms),
             differences: measurement.compared.iter().map(band).collect(),
         }
@@ -681,21 +733,38 @@ fn told_guardrail(variant: &str, told: Result<Guarded, Null>) -> GuardrailVerdic
     }
 }
 
-/// Why two arms make no effect with an error.
-fn no_effect(one: &Arm, zero: &Arm) -> Null {
-    match (one, zero) {
-        (Arm::Rate(one), Arm::Rate(zero)) => Effect::of_rates(*one, *zero)
-            .err()
-            .unwrap_or(Null::NoVariance),
-        _ => Null::NoVariance,
-    }
-}
-
 fn rate(arm: &Arm) -> Option<f64> {
     match arm {
         Arm::Rate(counts) => Counts::rate(*counts),
         Arm::Mean { mean, .. } => mean.ok().map(ArmMean::value),
         Arm::Cost { .. } | Arm::Time(_) => None,
+    }
+}
+
+/// Subjects and those that got there, of a rate finer than the unit; none where nobody entered.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a count below 2^53, which is whole"
+)]
+fn counted(arm: &Arm) -> Option<Counts> {
+    match arm {
+        Arm::Mean { of, value, .. } => {
+            let reached = value.unwrap_or_default() * *of as f64;
+            Counts::new(reached.round() as u64, *of).ok()
+        }
+        _ => None,
+    }
+}
+
+/// The same where a lower rate is better: to win is to be lower.
+fn mirrored(told: ComparisonTold) -> ComparisonTold {
+    ComparisonTold {
+        chance_to_win: told.chance_to_win.map(|chance| 1.0 - chance),
+        loss_if_variant: told.loss_if_control,
+        loss_if_control: told.loss_if_variant,
+        ..told
     }
 }
 

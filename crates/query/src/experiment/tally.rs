@@ -46,6 +46,15 @@ impl Stat {
         }
     }
 
+    /// Memory it may hold, roughly, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Stat::Rate { .. } | Stat::Pairs(_) => 192,
+            Stat::Clusters(_) => 4 << 10,
+            Stat::Times(_) => 64 << 10,
+        }
+    }
+
     pub(crate) fn count(&mut self, got_there: bool) {
         if let Stat::Rate { reached, units } = self {
             *reached += u64::from(got_there);
@@ -197,9 +206,9 @@ impl<W: std::hash::Hash + Eq> ExperimentTally<W> {
 
     /// Memory held, roughly, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.cells
-            .values()
-            .map(|cell| 128 + cell.stats.len() * 192)
+        let cells = self.cells.values();
+        cells
+            .map(|cell| 128 + cell.stats.iter().map(Stat::bytes).sum::<usize>())
             .sum()
     }
 }

@@ -12,8 +12,12 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// Whether a decision may be made, and on what.
 enum Now {
-    /// It may: by variant beside the control, whether it differs and which way (better above 0).
-    Decide { differs: Vec<f64>, is_last: bool },
+    /// It may: by variant beside the control, whether it differs and which way (better above 0); what a look saw, in words.
+    Decide {
+        differs: Vec<f64>,
+        is_last: bool,
+        at: Option<String>,
+    },
     /// Not yet: the rule, and the sentence.
     Wait { rule: String, sentence: String },
 }
@@ -31,8 +35,16 @@ impl Report<'_> {
         }
         match self.now(&primary[0], looks) {
             Now::Wait { rule, sentence } => verdict("too early", None, &rule, sentence),
-            Now::Decide { differs, is_last } => {
-                self.decide(&primary[0], guardrails, &differs, is_last)
+            Now::Decide {
+                differs,
+                is_last,
+                at,
+            } => {
+                let mut told = self.decide(&primary[0], guardrails, &differs, is_last);
+                if let Some(at) = at {
+                    told.sentence = format!("{at} As of now: {}", told.sentence);
+                }
+                told
             }
         }
     }
@@ -68,7 +80,23 @@ impl Report<'_> {
     }
 
     fn now(&self, metric: &MetricTold, looks: Option<&Looks>) -> Now {
-        if metric.arms.iter().any(|arm| arm.of == 0) {
+        if self.include_open() {
+            return Now::Wait {
+                rule: "rates so far are no basis for a verdict".to_owned(),
+                sentence: "No verdict: these rates are so far, and those of the young are too low. Ask without open units.".to_owned(),
+            };
+        }
+        let weights = self
+            .definition
+            .variants
+            .iter()
+            .map(|variant| variant.weight);
+        if metric
+            .arms
+            .iter()
+            .zip(weights)
+            .any(|(arm, weight)| arm.of == 0 && weight > 0.0)
+        {
             return Now::Wait {
                 rule: "a variant has nobody whose window is over".to_owned(),
                 sentence: format!(
@@ -87,37 +115,30 @@ impl Report<'_> {
         let differs = |p: fn(&ComparisonTold) -> Option<f64>| {
             let sign = |one: &ComparisonTold| {
                 let found = p(one).is_some_and(|p| p < alpha);
-                let way = self.way(metric, one);
-                way.filter(|_| found).map_or(0.0, is_better)
+                one.z.filter(|_| found).map_or(0.0, is_better)
             };
             metric.comparisons.iter().map(sign).collect()
         };
         match self.definition.method {
             LookMethod::Continuous { .. } => Now::Decide {
                 differs: differs(|one| one.anytime.p_corrected),
-                is_last: self.is_at_end(),
+                is_last: self.is_past_end(),
+                at: None,
             },
             LookMethod::Sequential { .. } => self.at_look(looks, is_better),
-            LookMethod::Fixed if self.is_at_end() => Now::Decide {
+            LookMethod::Fixed if looks.is_some() => self.at_look(looks, is_better),
+            LookMethod::Fixed if self.is_past_end() => Now::Decide {
                 differs: differs(|one| one.p_corrected),
                 is_last: true,
+                at: None,
             },
             LookMethod::Fixed => Now::Wait {
                 rule: "a fixed experiment is read once, at its planned end".to_owned(),
                 sentence: format!(
                     "Too early: this experiment is to be read once, {}. What is shown until then is description; reading it earlier makes false alarms.",
-                    self.when_over(self.lacking_units())
+                    self.when_over(None)
                 ),
             },
-        }
-    }
-
-    /// Which way a comparison points: above 0 where the variant is higher, or faster.
-    fn way(&self, metric: &MetricTold, one: &ComparisonTold) -> Option<f64> {
-        let difference = one.difference.value?;
-        match metric.measures.as_str() {
-            "time" => Some(-difference),
-            _ => Some(difference),
         }
     }
 
@@ -128,20 +149,29 @@ impl Report<'_> {
                 sentence: "No looks are planned.".to_owned(),
             };
         };
-        if let Some((_, beyond)) = &looks.stopped {
+        let crossed = |found: &Option<(usize, f64)>| found.map_or(0.0, |(_, z)| is_better(z));
+        let differs: Vec<f64> = looks.crossed.iter().map(crossed).collect();
+        let wins = differs.iter().any(|z| *z > 0.0);
+        let is_settled = differs.iter().all(|z| *z < 0.0);
+        if wins || is_settled || looks.is_over() {
+            let told = looks.crossed.iter().zip(self.others());
+            let told = told.filter_map(|(found, variant)| {
+                let (look, z) = (*found)?;
+                let bound = looks.told[look - 1].boundary?;
+                let name = self.name(variant);
+                Some(format!(
+                    "At look {look} {name} had z {z:+.2}, beyond {bound:.2}."
+                ))
+            });
+            let told: Vec<String> = told.collect();
             return Now::Decide {
-                differs: beyond.iter().map(|z| z.map_or(0.0, &is_better)).collect(),
+                differs,
                 is_last: true,
-            };
-        }
-        if looks.is_over() || self.is_past_end() {
-            return Now::Decide {
-                differs: vec![0.0; self.definition.variants.len() - 1],
-                is_last: true,
+                at: (!told.is_empty()).then(|| told.join(" ")),
             };
         }
         Now::Wait {
-            rule: format!("no boundary was crossed before look {}", looks.next),
+            rule: format!("no variant crossed its boundary before look {}", looks.next),
             sentence: format!(
                 "Too early: planned look {} is {}. Between looks the numbers are description.",
                 looks.next,
@@ -186,7 +216,7 @@ impl Report<'_> {
                 "the first primary metric is better beyond the level, and no guardrail fails";
             return verdict("variant", Some(names[at]), rule, sentence);
         }
-        if let Some(at) = best(all().filter(fails).collect()) {
+        let fail = |at: usize| {
             let failing = of("fail", at).join(", ");
             let sentence = format!(
                 "Do not ship {}: {failing} is worse by more than its margin. {}",
@@ -194,16 +224,26 @@ impl Report<'_> {
                 self.compared(metric, at)
             );
             let rule = "a guardrail fails; whatever the primary metric says, that is no winner";
-            return verdict("do not ship: guardrail", Some(names[at]), rule, sentence);
-        }
-        if let Some(at) = best(all().filter(better).collect()) {
+            verdict("do not ship: guardrail", Some(names[at]), rule, sentence)
+        };
+        if let Some(at) = best(all().filter(better).filter(|at| !fails(at)).collect()) {
             let open = of("undecided", at).join(", ");
+            let until = match is_last {
+                true => "The planned end is reached, and it still cannot be told",
+                false => "But it cannot be told yet",
+            };
             let sentence = format!(
-                "Keep looking: {} But it cannot be told yet whether {open} stays within its margin.",
+                "Keep looking: {} {until} whether {open} stays within its margin.",
                 self.compared(metric, at)
             );
             let rule = "the first primary metric is better, a guardrail is undecided";
             return verdict("keep looking", Some(names[at]), rule, sentence);
+        }
+        if let Some(at) = best(all().filter(better).filter(fails).collect()) {
+            return fail(at);
+        }
+        if let Some(at) = best(all().filter(fails).collect()) {
+            return fail(at);
         }
         if all().all(|at| differs[at] < 0.0) {
             let at = all().next().unwrap_or(0);
@@ -211,9 +251,15 @@ impl Report<'_> {
             let rule = "every variant is worse than the control beyond the level";
             return verdict("variant", Some(control), rule, sentence);
         }
-        let told = self.compared(metric, 0);
+        let mut told: Vec<String> = all()
+            .filter(|at| differs[*at] < 0.0)
+            .map(|at| format!("{} is worse.", names[at]))
+            .collect();
+        let alike = all().filter(|at| differs[*at] >= 0.0);
+        told.extend(alike.map(|at| self.compared(metric, at)));
+        let told = told.join(" ");
         if is_last {
-            let rule = "the planned end is reached and no difference is beyond the level";
+            let rule = "the planned end is reached and no variant is better beyond the level";
             return verdict(
                 "no difference shown",
                 None,
@@ -221,7 +267,7 @@ impl Report<'_> {
                 format!("No difference shown: {told}"),
             );
         }
-        let rule = "it may be looked at any time, and no difference is beyond the level yet";
+        let rule = "it may be looked at any time, and no variant is better beyond the level yet";
         verdict("keep looking", None, rule, format!("Keep looking: {told}"))
     }
 
@@ -259,9 +305,9 @@ impl Report<'_> {
         };
         let between = match (one.difference.value, ends) {
             (Some(value), (Some(low), Some(high))) => format!(
-                ", {}{unit}, {:.0} % interval {} to {}",
+                ", {}{unit}, {} % interval {} to {}",
                 by(value),
-                100.0 * (1.0 - self.definition.alpha),
+                (1e5 * (1.0 - self.definition.alpha)).round() / 1e3,
                 by(low),
                 by(high)
             ),
@@ -277,27 +323,10 @@ impl Report<'_> {
         )
     }
 
-    /// Whether the planned end is reached: its date, with everybody's window over, or its units.
-    fn is_at_end(&self) -> bool {
-        self.is_past_end() || self.lacking_units() == Some(0)
-    }
-
-    fn is_past_end(&self) -> bool {
+    /// Whether the planned end is there, and everybody's window over.
+    pub(crate) fn is_past_end(&self) -> bool {
         let end_us = self.checked.end_us;
         end_us.is_some_and(|end_us| self.is_over(self.lanes.places[0].lane, end_us))
-    }
-
-    /// Matured units, all variants together, that the plan still lacks.
-    fn lacking_units(&self) -> Option<u64> {
-        let lane = self.lanes.places[0].lane;
-        let matured = |variant| {
-            self.cell(lane, variant, &Group::Total)
-                .map_or(0, |cell| cell.matured)
-        };
-        let there: u64 = (0..self.definition.variants.len()).map(matured).sum();
-        self.definition
-            .planned_units
-            .map(|planned| planned.saturating_sub(there))
     }
 
     fn window(&self) -> String {
@@ -319,7 +348,10 @@ impl Report<'_> {
                 .max(0);
             left_us.unsigned_abs().div_ceil(DAY_US.unsigned_abs())
         });
-        let by_units = lacking.and_then(|lacking| self.days_for(lacking));
+        let window_days = window_us.unsigned_abs().div_ceil(DAY_US.unsigned_abs());
+        let by_units = lacking
+            .and_then(|lacking| self.days_for(lacking))
+            .map(|days| days.saturating_add(window_days));
         match (by_units, by_date) {
             (Some(days), Some(date)) => format!("in about {} days", days.min(date)),
             (Some(days), None) => format!("in about {days} days at the present traffic"),
@@ -333,7 +365,7 @@ impl Report<'_> {
         }
     }
 
-    /// Days until so many more are exposed, at the traffic of the last seven whole days, and their window is over.
+    /// Days until so many more are exposed, at the traffic of the last seven whole days.
     fn days_for(&self, lacking: u64) -> Option<u64> {
         let lane = self.lanes.places[0].lane;
         let days = self.experiment(lane).days.len();

@@ -15,6 +15,9 @@ use super::{
 use crate::engine::Engine;
 use crate::error::Result;
 
+/// The id that no experiment can have.
+const PLANNING: &str = "plan";
+
 pub(crate) const EXPERIMENTS: &Kind = &Kind {
     saved: SavedKind::Experiment,
     one: "experiment",
@@ -126,6 +129,12 @@ impl Engine {
         content: &ExperimentContent,
         allowed: Allowed<'_>,
     ) -> Result<(Saved, Tagged<Experiment>)> {
+        if id == PLANNING {
+            let detail = format!(
+                "/api/v1/experiments/{id} is where experiments are planned; choose another id"
+            );
+            return Err(crate::error::Error::refused("bad_id", "/id", detail));
+        }
         content.check()?;
         self.check_experiment_funnels(tenant, &content.definition, "/definition")
             .await?;
