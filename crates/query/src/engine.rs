@@ -19,7 +19,7 @@ use linkfunnel_store::{DefinitionName, Error as StoreError, ReadView, SnapshotTo
 use crate::answer::{Meta, Warning};
 use crate::drivers::DriverLimit;
 use crate::error::{Error, Result};
-use crate::experiment::ValueLimit;
+use crate::experiment::{Measurements, ValueLimit};
 use crate::operator::{ChoiceLimit, SegmentLimit};
 use crate::paths::PathLimit;
 use crate::trend;
@@ -85,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     runtime: RuntimeEnv,
     queries: AtomicU64,
+    /// What experiments measured, of views that may be asked of again.
+    pub(crate) measured: Measurements,
 }
 
 /// One running question: its view, its session, its start.
@@ -117,6 +119,7 @@ impl Engine {
                 clock,
                 runtime,
                 queries,
+                measured: Measurements::default(),
             }),
         })
     }

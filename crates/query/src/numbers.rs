@@ -72,7 +72,7 @@ pub(crate) struct Outcome {
     pub(crate) gathered: Vec<Gathered>,
     pub(crate) found: Found,
     /// Set when an experiment's units were measured.
-    pub(crate) experiment: Option<ExperimentTally<Arc<str>>>,
+    pub(crate) experiment: Option<ExperimentTally>,
     /// The roots of which nothing was counted, because journeys have to be found for them.
     pub(crate) unresolved: Vec<i64>,
 }

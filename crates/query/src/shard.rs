@@ -331,9 +331,13 @@ impl Shard {
                 numbers: &self.numbers,
                 ids: &self.ids,
             };
-            return self
-                .experimenter
-                .judge(&self.plan, experiment, &whole, &labels);
+            self.experimenter
+                .judge(&self.plan, experiment, &whole, &labels)?;
+            if root.is_company && self.plan.subject != SubjectKind::Company {
+                self.of_companies.extend(self.experimenter.keys());
+            }
+            self.experimenter.forget();
+            return Ok(());
         }
         let may_be_split = root.is_company && self.plan.subject != SubjectKind::Company;
         for hits in self.hits.chunk_by(|a, b| a.subject == b.subject) {

@@ -11,7 +11,7 @@ use datafusion::error::Result;
 use linkfunnel_funnel::{Clock, Entry, Events, Row, Scratch, Span, first_clock, speak_again};
 
 use super::plan::{ATTR_SCALE, Amount, Evidence, ExperimentPlan, Measured, UnitOf};
-use super::tally::{Cell, ExperimentTally, Group, Stat};
+use super::tally::{Cell, CodedTally, Group, Stat};
 use crate::columns::ABSENT;
 use crate::judge::{Hit, Labels, Subject, too_many};
 use crate::observe::Observer;
@@ -56,11 +56,13 @@ enum Found {
 /// Measures units, root by root.
 #[derive(Default)]
 pub(crate) struct Experimenter {
-    pub(crate) tally: ExperimentTally<u32>,
+    pub(crate) tally: CodedTally,
     sightings: Vec<Sighting>,
     segments: Vec<u32>,
     /// Unit, variant and evidence of what was seen in this root before.
     seen: HashSet<(i64, u32, Evidence)>,
+    /// The newest of them.
+    last_seen: Option<(i64, u32, Evidence)>,
     units: Vec<Unit>,
     /// By unit: subjects, matured subjects, those that count, and of these how many got to each step.
     sums: Vec<i64>,
@@ -68,7 +70,8 @@ pub(crate) struct Experimenter {
     /// By code of a variant, its index.
     variants: Vec<Option<Option<usize>>>,
     observer: Observer,
-    scratch: Scratch,
+    /// Out while it is borrowed.
+    scratch: Option<Box<Scratch>>,
     rows: Vec<Row>,
     held: Vec<u32>,
 }
@@ -92,9 +95,11 @@ impl Experimenter {
             // It may still be found whose it is, where that is looked for at all.
             return plan.starts_at_exposure();
         };
-        if !self.seen.insert((unit, variant, evidence)) {
+        let sighting = (unit, variant, evidence);
+        if self.last_seen == Some(sighting) || !self.seen.insert(sighting) {
             return false;
         }
+        self.last_seen = Some(sighting);
         if plan.starts_at_exposure() {
             return true;
         }
@@ -116,7 +121,9 @@ impl Experimenter {
     pub(crate) fn forget(&mut self) {
         self.sightings.clear();
         self.segments.clear();
-        self.seen.clear();
+        if self.last_seen.take().is_some() {
+            self.seen.clear();
+        }
         self.units.clear();
         self.sums.clear();
     }
@@ -145,8 +152,12 @@ impl Experimenter {
                 run.subjects(self, whole)?;
             }
         }
-        self.forget();
         Ok(())
+    }
+
+    /// The ids of the units of the root judged last, where they are what the funnel counts.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = i64> {
+        self.units.iter().map(|unit| unit.key)
     }
 
     fn sight_hits(&mut self, plan: &ExperimentPlan, whole: &Subject<'_>) {
@@ -222,12 +233,11 @@ impl Experimenter {
         unit: Unit,
         mut update: impl FnMut(&mut Cell),
     ) -> Result<()> {
-        let mut groups = vec![Group::Total];
-        groups.extend(bucket_of(&experiment.days, unit.at_us).map(Group::Day));
+        let day = bucket_of(&experiment.days, unit.at_us).map(Group::Day);
         let codes = self.segments[unit.segments..].iter();
         let segments = codes.take(experiment.segments.len()).enumerate();
-        groups.extend(segments.map(|(field, code)| Group::Segment(field, *code)));
-        for group in groups {
+        let segments = segments.map(|(field, code)| Group::Segment(field, *code));
+        for group in std::iter::once(Group::Total).chain(day).chain(segments) {
             let cell = self.tally.cell(experiment, unit.variant, group);
             cell.units += 1;
             update(cell);
@@ -315,7 +325,7 @@ impl Run<'_> {
             to_us: unit.at_us,
             watermark_us: self.plan.span.watermark_us,
         };
-        let mut scratch = std::mem::take(&mut by.scratch);
+        let mut scratch = by.scratch.take().unwrap_or_default();
         let done = self.entry(by, Some(exposed), &after, &span, &mut scratch);
         if let Some((entry, got)) = done? {
             if entry.discarded {
@@ -339,7 +349,7 @@ impl Run<'_> {
                 by.add(experiment, unit, |cell| cell.matured += matured)?;
             }
         }
-        by.scratch = scratch;
+        by.scratch = Some(scratch);
         Ok(())
     }
 
@@ -415,7 +425,7 @@ impl Run<'_> {
                 hits: &hits[begin..],
                 ..subject
             };
-            let mut scratch = std::mem::take(&mut by.scratch);
+            let mut scratch = by.scratch.take().unwrap_or_default();
             let entry = self.entry(by, None, &after, &span, &mut scratch)?;
             if let Some((entry, got)) = entry.filter(|(entry, _)| !entry.discarded) {
                 let counts = entry.matured || experiment.include_open;
@@ -427,7 +437,7 @@ impl Run<'_> {
                     *sum += i64::from(got >> step & 1 == 1);
                 }
             }
-            by.scratch = scratch;
+            by.scratch = Some(scratch);
         }
         self.add_units(by, width)
     }

@@ -8,6 +8,7 @@ mod answer;
 mod compare;
 mod curve;
 mod health;
+mod kept;
 mod lanes;
 mod looks;
 mod measure;
@@ -22,15 +23,18 @@ pub use answer::{
     SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold, StratifiedTold, TimeArm,
     TimeComparison, TimeTold, VariantTold, VerdictTold,
 };
+pub(crate) use kept::Measurements;
 pub(crate) use measure::Experimenter;
 pub(crate) use plan::ExperimentPlan;
 pub(crate) use tally::{ExperimentTally, ValueLimit};
 
-use crate::answer::Meta;
-use crate::engine::{Engine, Run};
-use crate::error::Result;
-use crate::funnel::count;
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::numbers::Counts;
 use crate::saved::{FUNNELS, NamedExperiment};
+use kept::Measured;
 use lanes::LaneOf;
 pub(crate) use lanes::Lanes;
 use plan::Evidence;
@@ -86,8 +90,22 @@ impl Engine {
                 evidence: Evidence::Exposed,
                 include_open: question.include_open,
             };
-            let (mut meta, found) = self.measure_units(&run, &lanes, &mut of).await?;
-            let report = Report::new(question, &named, &lanes, &found, &of)?;
+            let key = key(&of, &lanes)?;
+            let measured = match self.inner.measured.get(&key) {
+                Some(measured) => measured,
+                None => {
+                    let measured = Arc::new(self.measure_units(&lanes, &mut of).await?);
+                    self.inner.measured.keep(key, Arc::clone(&measured));
+                    measured
+                }
+            };
+            of.evidence = measured.evidence;
+            let report = Report::new(question, &named, &lanes, &measured.found, &of)?;
+            let mut meta = self.meta(&run, of.end_us)?;
+            meta.events_scanned = measured.counts.events_scanned;
+            meta.without_subject = measured.counts.without_subject;
+            meta.filtered_by_default = measured.counts.filtered_by_default;
+            meta.split_ids = measured.split_ids;
             meta.elapsed_ms = self.elapsed_ms(&run);
             Ok(report.answer(meta))
         })
@@ -95,36 +113,45 @@ impl Engine {
     }
 
     /// Runs all scans. Where the first sees nobody exposed, assignments count instead.
-    async fn measure_units(
-        &self,
-        run: &Run,
-        lanes: &Lanes,
-        of: &mut LaneOf<'_>,
-    ) -> Result<(Meta, Vec<Found>)> {
-        let mut meta = self.meta(run, of.end_us)?;
-        let mut found: Vec<Found> = Vec::new();
+    async fn measure_units(&self, lanes: &Lanes, of: &mut LaneOf<'_>) -> Result<Measured> {
+        let (run, tenant) = (of.run, of.tenant);
+        let mut measured = Measured {
+            found: Vec::new(),
+            evidence: Evidence::Exposed,
+            counts: Counts::default(),
+            split_ids: 0,
+        };
         for lane in &lanes.lanes {
-            let is_first = found.is_empty();
+            let is_first = measured.found.is_empty();
             let plan = lane.plan(self, of)?;
-            let (mut plan, mut outcome) = self.run_plan(run, of.tenant, plan).await?;
+            let (mut plan, mut outcome) = self.run_plan(run, tenant, plan).await?;
             let odd = outcome.experiment.as_ref().map(|tally| tally.odd);
             let odd = odd.unwrap_or_default();
             if is_first && odd.seen == 0 && odd.assigned > 0 {
                 of.evidence = Evidence::Assigned;
                 let again = lane.plan(self, of)?;
-                (plan, outcome) = self.run_plan(run, of.tenant, again).await?;
+                (plan, outcome) = self.run_plan(run, tenant, again).await?;
             }
-            let scanned = meta.events_scanned;
+            let scanned = measured.counts.events_scanned + outcome.counts.events_scanned;
             if is_first {
-                count(&mut meta, &mut outcome);
-                meta.without_entry = 0;
+                measured.split_ids = outcome.split_ids();
+                measured.counts = outcome.counts;
             }
-            meta.events_scanned = scanned + outcome.counts.events_scanned;
-            found.push(Found {
+            measured.counts.events_scanned = scanned;
+            measured.found.push(Found {
                 plan,
                 tally: outcome.experiment.unwrap_or_default(),
             });
         }
-        Ok((meta, found))
+        measured.evidence = of.evidence;
+        Ok(measured)
     }
+}
+
+/// What the measurement depends on: the view, the definition, the funnels that it names, and what is asked.
+fn key(of: &LaneOf<'_>, lanes: &Lanes) -> Result<String> {
+    let funnels: Vec<_> = lanes.lanes.iter().map(|lane| &lane.funnel).collect();
+    let parts = (of.tenant, of.id, of.definition, funnels, of.include_open);
+    let parts = serde_json::to_string(&parts).map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(format!("{} {parts}", of.run.view.token()))
 }

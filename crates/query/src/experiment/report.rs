@@ -33,9 +33,10 @@ use crate::saved::NamedExperiment;
 use crate::trend;
 
 /// What one lane found.
+#[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) tally: ExperimentTally<Arc<str>>,
+    pub(crate) tally: ExperimentTally,
 }
 
 /// Which units: all, of a segment, or of a day.

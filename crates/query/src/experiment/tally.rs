@@ -172,56 +172,76 @@ pub(crate) struct Odd {
     pub(crate) seen: u64,
 }
 
-/// All groups. `W`: a segment's value, as code or in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ExperimentTally<W: std::hash::Hash + Eq> {
-    pub(crate) cells: HashMap<(usize, Group<W>), Cell>,
+/// All groups of one partition, segments as codes.
+#[derive(Debug, Default)]
+pub(crate) struct CodedTally {
+    cells: Vec<(usize, Group<u32>, Cell)>,
+    /// By variant, where its cell of all units and those of days are among the cells.
+    of_days: Vec<Vec<Option<usize>>>,
+    /// By variant, field and code of a segment, where its cell is.
+    of_segments: HashMap<(usize, usize, u32), usize>,
     pub(crate) odd: Odd,
 }
 
-impl<W: std::hash::Hash + Eq> Default for ExperimentTally<W> {
-    fn default() -> Self {
-        ExperimentTally {
-            cells: HashMap::new(),
-            odd: Odd::default(),
-        }
-    }
+/// All groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ExperimentTally {
+    pub(crate) cells: HashMap<(usize, Group<Arc<str>>), Cell>,
+    pub(crate) odd: Odd,
 }
 
-impl<W: std::hash::Hash + Eq> ExperimentTally<W> {
+impl CodedTally {
     /// The cell of a group, which may be new.
     pub(crate) fn cell(
         &mut self,
         plan: &ExperimentPlan,
         variant: usize,
-        group: Group<W>,
+        group: Group<u32>,
     ) -> &mut Cell {
-        let is_total = matches!(group, Group::Total);
-        self.cells.entry((variant, group)).or_insert_with(|| {
+        let next = self.cells.len();
+        let at = match group {
+            Group::Segment(field, code) => {
+                let known = self.of_segments.entry((variant, field, code));
+                *known.or_insert(next)
+            }
+            Group::Total => *self.of_day(variant, 0).get_or_insert(next),
+            Group::Day(day) => *self.of_day(variant, day + 1).get_or_insert(next),
+        };
+        if at == next {
             let metrics = plan.metrics.iter();
-            let steps = plan.steps.iter().filter(|_| is_total);
-            Cell::new(metrics.chain(steps).copied())
-        })
+            let steps = plan.steps.iter().filter(|_| group == Group::Total);
+            let cell = Cell::new(metrics.chain(steps).copied());
+            self.cells.push((variant, group, cell));
+        }
+        &mut self.cells[at].2
+    }
+
+    fn of_day(&mut self, variant: usize, place: usize) -> &mut Option<usize> {
+        let all = &mut self.of_days;
+        all.resize_with(all.len().max(variant + 1), Vec::new);
+        let days = &mut all[variant];
+        days.resize(days.len().max(place + 1), None);
+        &mut days[place]
     }
 
     /// Memory held, roughly, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let cells = self.cells.values();
+        let cells = self.cells.iter();
         cells
-            .map(|cell| 128 + cell.stats.iter().map(Stat::bytes).sum::<usize>())
+            .map(|(_, _, cell)| 128 + cell.stats.iter().map(Stat::bytes).sum::<usize>())
             .sum()
     }
 }
 
-impl ExperimentTally<u32> {
+impl CodedTally {
     /// The same in words.
-    pub(crate) fn in_words(self, labels: &Labels<'_>) -> Result<ExperimentTally<Arc<str>>> {
+    pub(crate) fn in_words(self, labels: &Labels<'_>) -> Result<ExperimentTally> {
         let word = |code: u32| labels.shared(code).unwrap_or_else(|| NONE.into());
         let mut told = ExperimentTally {
             odd: self.odd,
             ..ExperimentTally::default()
         };
-        for ((variant, group), cell) in self.cells {
+        for (variant, group, cell) in self.cells {
             let group = match group {
                 Group::Total => Group::Total,
                 Group::Segment(field, code) => Group::Segment(field, word(code)),
@@ -233,7 +253,7 @@ impl ExperimentTally<u32> {
     }
 }
 
-impl ExperimentTally<Arc<str>> {
+impl ExperimentTally {
     fn take(&mut self, variant: usize, group: Group<Arc<str>>, cell: Cell) -> Result<()> {
         match self.cells.entry((variant, group)) {
             Entry::Occupied(mut mine) => mine.get_mut().merge(&cell),
@@ -245,7 +265,7 @@ impl ExperimentTally<Arc<str>> {
     }
 
     /// Adds what another partition found.
-    pub(crate) fn merge(&mut self, other: ExperimentTally<Arc<str>>) -> Result<()> {
+    pub(crate) fn merge(&mut self, other: ExperimentTally) -> Result<()> {
         for ((variant, group), cell) in other.cells {
             self.take(variant, group, cell)?;
         }
