@@ -1,10 +1,13 @@
-//! What experiments measured lately: a result that is looked at again in the same view is not measured again.
+//! What experiments measured lately: as long as there are no new rows, no window ends and no day begins, a result that is
+//! looked at again is not measured again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::lanes::LaneOf;
 use super::plan::Evidence;
 use super::report::Found;
+use super::tally::earlier;
 use crate::numbers::Counts;
 
 /// Measurements that are kept; each is some kilobytes a segment and day.
@@ -15,9 +18,32 @@ const KEPT: usize = 16;
 pub(crate) struct Measured {
     pub(crate) found: Vec<Found>,
     pub(crate) evidence: Evidence,
+    /// For which watermarks it holds, µs: from the one it was measured at, to before the one at which something may change.
+    pub(crate) at_us: i64,
+    pub(crate) until_us: i64,
     /// Of the first lane; events scanned by all.
     pub(crate) counts: Counts,
     pub(crate) split_ids: u64,
+}
+
+impl Measured {
+    /// The first watermark at which another measurement could find something else: the next, while some window runs, since
+    /// what is open is known up to the watermark; else where an exposure lies ahead, or a new day begins.
+    pub(crate) fn holds_until(&self, of: &LaneOf<'_>) -> i64 {
+        let odds = || self.found.iter().map(|found| found.tally.odd);
+        if odds().any(|odd| odd.open > 0) {
+            return self.at_us.saturating_add(1);
+        }
+        let is_ended = of.checked.end_us.is_some_and(|end_us| end_us <= self.at_us);
+        let plans = self
+            .found
+            .iter()
+            .filter_map(|found| found.plan.experiment.as_ref());
+        let days = plans.filter_map(|plan| plan.days.last().map(|day| day.end_us));
+        let day_us = days.filter(|_| !is_ended).min();
+        let ahead_us = odds().filter_map(|odd| odd.ahead_us).min();
+        earlier(day_us, ahead_us).unwrap_or(i64::MAX)
+    }
 }
 
 /// The newest measurements, the one looked at last first.
@@ -25,9 +51,12 @@ pub(crate) struct Measured {
 pub(crate) struct Measurements(Mutex<VecDeque<(String, Arc<Measured>)>>);
 
 impl Measurements {
-    pub(crate) fn get(&self, key: &str) -> Option<Arc<Measured>> {
+    /// What was measured under this key and holds at this watermark.
+    pub(crate) fn get(&self, key: &str, watermark_us: i64) -> Option<Arc<Measured>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|(known, _)| known == key)?;
+        let holds = |of: &Measured| (of.at_us..of.until_us).contains(&watermark_us);
+        let mut all = kept.iter();
+        let at = all.position(|(known, measured)| known == key && holds(measured))?;
         let found = kept.remove(at)?;
         let measured = Arc::clone(&found.1);
         kept.push_front(found);

@@ -297,6 +297,7 @@ impl Lane {
         plan.experiment = Some(ExperimentPlan {
             start_us: checked.start_us,
             end_us,
+            watermark_us: run.view.watermark_us,
             unit,
             evidence,
             variants: definition.variants.iter().map(|v| v.name.clone()).collect(),

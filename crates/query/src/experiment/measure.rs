@@ -11,7 +11,7 @@ use datafusion::error::Result;
 use linkfunnel_funnel::{Clock, Entry, Events, Row, Scratch, Span, first_clock, speak_again};
 
 use super::plan::{ATTR_SCALE, Amount, Evidence, ExperimentPlan, Measured, UnitOf};
-use super::tally::{Cell, CodedTally, Group, Stat};
+use super::tally::{Cell, CodedTally, Group, Stat, earlier};
 use crate::columns::ABSENT;
 use crate::judge::{Hit, Labels, Subject, too_many};
 use crate::observe::Observer;
@@ -84,6 +84,13 @@ impl Experimenter {
             return false;
         };
         if !(plan.start_us..plan.end_us).contains(&at_us) {
+            if plan
+                .watermark_us
+                .is_none_or(|watermark_us| at_us > watermark_us)
+            {
+                let ahead_us = &mut self.tally.odd.ahead_us;
+                *ahead_us = earlier(*ahead_us, Some(at_us));
+            }
             return false;
         }
         let unit = match plan.unit {
@@ -346,6 +353,7 @@ impl Run<'_> {
                 by.found
                     .extend(measured.map(|measured| values.found(*measured, &entry, got, counts)));
                 let matured = u64::from(entry.matured);
+                by.tally.odd.open += 1 - matured;
                 by.add(experiment, unit, |cell| cell.matured += matured)?;
             }
         }
@@ -429,6 +437,7 @@ impl Run<'_> {
             let entry = self.entry(by, None, &after, &span, &mut scratch)?;
             if let Some((entry, got)) = entry.filter(|(entry, _)| !entry.discarded) {
                 let counts = entry.matured || experiment.include_open;
+                by.tally.odd.open += u64::from(!entry.matured);
                 let sums = &mut by.sums[place * width..][..width];
                 sums[0] += 1;
                 sums[1] += i64::from(entry.matured);

@@ -91,7 +91,8 @@ impl Engine {
                 include_open: question.include_open,
             };
             let key = key(&of, &lanes)?;
-            let measured = match self.inner.measured.get(&key) {
+            let now_us = watermark_us.unwrap_or(i64::MIN);
+            let measured = match self.inner.measured.get(&key, now_us) {
                 Some(measured) => measured,
                 None => {
                     let measured = Arc::new(self.measure_units(&lanes, &mut of).await?);
@@ -118,6 +119,8 @@ impl Engine {
         let mut measured = Measured {
             found: Vec::new(),
             evidence: Evidence::Exposed,
+            at_us: run.view.watermark_us.unwrap_or(i64::MIN),
+            until_us: i64::MAX,
             counts: Counts::default(),
             split_ids: 0,
         };
@@ -144,14 +147,15 @@ impl Engine {
             });
         }
         measured.evidence = of.evidence;
+        measured.until_us = measured.holds_until(of);
         Ok(measured)
     }
 }
 
-/// What the measurement depends on: the view, the definition, the funnels that it names, and what is asked.
+/// What the measurement depends on besides the watermark: the rows of the view, the definition, the funnels that it names, and what is asked.
 fn key(of: &LaneOf<'_>, lanes: &Lanes) -> Result<String> {
     let funnels: Vec<_> = lanes.lanes.iter().map(|lane| &lane.funnel).collect();
     let parts = (of.tenant, of.id, of.definition, funnels, of.include_open);
     let parts = serde_json::to_string(&parts).map_err(|e| Error::Internal(e.to_string()))?;
-    Ok(format!("{} {parts}", of.run.view.token()))
+    Ok(format!("{:x} {parts}", of.run.view.rows_id()))
 }

@@ -69,6 +69,7 @@ pub(crate) struct ExperimentPlan {
     /// When exposures count, µs, half-open.
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
+    pub(crate) watermark_us: Option<i64>,
     pub(crate) unit: UnitOf,
     pub(crate) evidence: Evidence,
     /// Names of the variants, in the definition's order.

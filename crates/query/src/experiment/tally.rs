@@ -170,6 +170,15 @@ pub(crate) struct Odd {
     pub(crate) discarded: u64,
     /// Units seen at all.
     pub(crate) seen: u64,
+    /// Units, or subjects of theirs, whose window still runs.
+    pub(crate) open: u64,
+    /// The first exposure that lies beyond the watermark, µs.
+    pub(crate) ahead_us: Option<i64>,
+}
+
+/// The earlier of two instants that may not be.
+pub(crate) fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
 }
 
 /// All groups of one partition, segments as codes.
@@ -277,6 +286,8 @@ impl ExperimentTally {
         mine.outcome_before += more.outcome_before;
         mine.discarded += more.discarded;
         mine.seen += more.seen;
+        mine.open += more.open;
+        mine.ahead_us = earlier(mine.ahead_us, more.ahead_us);
         let is_segment =
             |(_, group): &&(usize, Group<Arc<str>>)| matches!(group, Group::Segment(..));
         if self.cells.keys().filter(is_segment).count() > MAX_SEGMENTS {

@@ -885,3 +885,42 @@ async fn no_verdict_is_given_on_rates_so_far_and_a_variant_without_weight_holds_
         .unwrap();
     assert_eq!(open.verdict.decision, "too early");
 }
+
+#[tokio::test]
+async fn what_is_kept_of_a_result_is_what_a_new_one_would_say() {
+    let mut world = world(
+        "journey",
+        "0 a opened exp=old\n0 b opened exp=new\n41d c opened exp=new\n41d+1 c linked",
+    )
+    .await;
+    let at = |world: &World, us: i64| {
+        world.watermark(us);
+        let fresh = world.engine(1);
+        let kept = world.engine.clone();
+        async move {
+            let kept = try_results(&kept, &asked(), definition(json!({})))
+                .await
+                .unwrap();
+            let fresh = try_results(&fresh, &asked(), definition(json!({})))
+                .await
+                .unwrap();
+            assert_eq!(without_meta(&kept), without_meta(&fresh));
+            kept.variants[1].units
+        }
+    };
+    // settled, settled a moment later, then a day begins, an exposure comes up, its window runs and ends
+    for (us, units) in [
+        (40 * DAY, 1),
+        (40 * DAY + 5, 1),
+        (41 * DAY - 1, 1),
+        (41 * DAY, 2),
+        (41 * DAY + 3, 2),
+        (41 * DAY + 9, 2),
+        (42 * DAY + 9, 2),
+    ] {
+        assert_eq!(at(&world, us).await, units, "{us}");
+    }
+    let more = [told("9 d opened exp=new", 99, "journey")];
+    world.publish(0, &more);
+    assert_eq!(at(&world, 42 * DAY + 10).await, 3);
+}
