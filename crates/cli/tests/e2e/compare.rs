@@ -1,6 +1,7 @@
 //! Every count the API gives beside the truth of what was generated. Differences are gathered, so that one run shows them all.
 
 mod api;
+mod experiments;
 mod funnels;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ impl Comparison<'_> {
     pub(crate) fn everything(&mut self) {
         self.funnels();
         self.success_rates();
+        self.experiment();
         self.tables();
     }
 

@@ -45,6 +45,14 @@ impl Api {
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}"))
     }
 
+    pub(super) fn put(&self, path: &str, body: &Json) {
+        let request = self.agent.put(format!("{}{path}", self.url));
+        let request = request
+            .header("linkfunnel-tenant", &self.tenant)
+            .header("content-type", "application/json");
+        read(path, request.send(body.to_string().as_bytes()));
+    }
+
     fn post_for(&self, path: &str, body: &Json, accept: &str) -> String {
         let request = self.agent.post(format!("{}{path}", self.url));
         let request = request
