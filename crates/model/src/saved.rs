@@ -65,14 +65,22 @@ impl FunnelContent {
     /// # Errors
     /// The first [`Mistake`], with its JSON pointer.
     pub fn check(&self) -> Result<(), Mistake> {
-        if self.name.trim().is_empty() || self.name.chars().count() > MAX_FUNNEL_NAME {
-            let detail = format!("a name has 1 to {MAX_FUNNEL_NAME} characters");
-            return Err(Mistake::new("bad_name", "/name", detail));
-        }
-        let length = self.description.chars().count();
-        limit(length, MAX_FUNNEL_DESCRIPTION, "characters", "/description")?;
+        check_title(&self.name, &self.description)?;
         self.definition.check("/definition")
     }
+}
+
+/// Checks the name and the description of something saved.
+///
+/// # Errors
+/// `bad_name` at `/name`, `limit_exceeded` at `/description`.
+pub(crate) fn check_title(name: &str, description: &str) -> Result<(), Mistake> {
+    if name.trim().is_empty() || name.chars().count() > MAX_FUNNEL_NAME {
+        let detail = format!("a name has 1 to {MAX_FUNNEL_NAME} characters");
+        return Err(Mistake::new("bad_name", "/name", detail));
+    }
+    let length = description.chars().count();
+    limit(length, MAX_FUNNEL_DESCRIPTION, "characters", "/description")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::condition::{FieldRef, Mistake, check_predicates, limit};
 use crate::fields::{Field, FieldKind};
 use crate::funnel::{Entries, FunnelDefinition, MAX_STEPS, Order, Subject, check_event};
 use crate::question::{FunnelRef, check_dimensions, moment_us};
-use crate::saved::{MAX_FUNNEL_DESCRIPTION, MAX_FUNNEL_NAME};
+use crate::saved::{MAX_FUNNEL_NAME, check_title};
 
 /// Longest id of an experiment in events, in bytes.
 const MAX_TOLD_BYTES: usize = 128;
@@ -61,12 +61,7 @@ impl ExperimentContent {
     /// # Errors
     /// The first [`Mistake`], with its JSON pointer.
     pub fn check(&self) -> Result<CheckedExperiment, Mistake> {
-        if self.name.trim().is_empty() || self.name.chars().count() > MAX_FUNNEL_NAME {
-            let detail = format!("a name has 1 to {MAX_FUNNEL_NAME} characters");
-            return Err(Mistake::new("bad_name", "/name", detail));
-        }
-        let length = self.description.chars().count();
-        limit(length, MAX_FUNNEL_DESCRIPTION, "characters", "/description")?;
+        check_title(&self.name, &self.description)?;
         self.definition.check("/definition")
     }
 }

@@ -10,7 +10,8 @@ use linkfunnel_stats::{LEAST_STEP, PHI, Plan};
 
 use super::answer::LookTold;
 use super::health::share;
-use super::report::{Report, add};
+use super::report::Report;
+use super::series::add;
 use super::tally::{Group, Stat};
 use crate::trend;
 

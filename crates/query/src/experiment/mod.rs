@@ -7,6 +7,7 @@
 mod answer;
 mod compare;
 mod curve;
+mod guardrails;
 mod health;
 mod kept;
 mod lanes;
@@ -14,6 +15,8 @@ mod looks;
 mod measure;
 mod plan;
 mod report;
+mod segments;
+mod series;
 mod tally;
 mod verdict;
 

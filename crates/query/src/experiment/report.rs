@@ -1,36 +1,26 @@
 //! The sufficient statistics of an experiment, told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use linkfunnel_model::{
     Better, CheckedExperiment, ExperimentDefinition, FamilyCorrection, LookMethod, Measure,
     MetricDefinition,
 };
-use linkfunnel_stats::{
-    ArmMean, Correction, Counts, Effect, Guardrail, Harm, Level, Margin, Null, Segment, Sequence,
-    TUNED_FOR, Verdict, guardrail, guardrail_of_means, heterogeneity, restricted_mean_difference,
-    stratified, wilson,
-};
+use linkfunnel_stats::{Correction, Level, Null, Sequence, TUNED_FOR, wilson};
 
 use super::ExperimentQuestion;
 use super::answer::{
-    ArmTold, Between, ComparisonTold, DayTold, ExperimentAnswer, GuardrailTold, GuardrailVerdict,
-    HeterogeneityTold, MethodTold, MetricTold, SegmentTold, SegmentsTold, StepTold, StratifiedTold,
-    TimeArm, TimeComparison, TimeTold, VariantTold,
+    ArmTold, ComparisonTold, ExperimentAnswer, MethodTold, MetricTold, StepTold, VariantTold,
 };
 use super::compare::{Arm, Compared, Reading, correct};
-use super::curve::Curve;
 use super::lanes::{LaneOf, Lanes, Place};
 use super::looks::Looks;
 use super::plan::{Evidence, ExperimentPlan, Measured};
 use super::tally::{Cell, ExperimentTally, Group, Stat};
 use crate::answer::{Meta, Rate};
-use crate::engine::ms;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::saved::NamedExperiment;
-use crate::trend;
 
 /// What one lane found.
 #[derive(Debug)]
@@ -158,7 +148,7 @@ impl<'r> Report<'r> {
     }
 
     /// How a metric of a lane is read, by its place among the lane's metrics and steps.
-    fn reading_of(&self, place: Place, level: Level) -> Reading {
+    pub(crate) fn reading_of(&self, place: Place, level: Level) -> Reading {
         let experiment = self.experiment(place.lane);
         let mut measured = experiment.metrics.iter().chain(&experiment.steps);
         let measured = *measured
@@ -219,7 +209,7 @@ impl<'r> Report<'r> {
         (0..self.definition.variants.len()).map(of).collect()
     }
 
-    fn told(&self, place: Place, arms: &[Arm]) -> Vec<ArmTold> {
+    pub(crate) fn told(&self, place: Place, arms: &[Arm]) -> Vec<ArmTold> {
         let reading = self.reading_of(place, self.level);
         let arms = arms.iter().enumerate();
         arms.map(|(variant, arm)| reading.told(self.name(variant), arm))
@@ -242,7 +232,7 @@ impl<'r> Report<'r> {
         }
     }
 
-    fn correction(&self) -> Correction {
+    pub(crate) fn correction(&self) -> Correction {
         match self.definition.correction {
             FamilyCorrection::Holm => Correction::Holm,
             FamilyCorrection::None => Correction::None,
@@ -293,101 +283,10 @@ impl<'r> Report<'r> {
         primary
     }
 
-    fn step_name(&self, metric: usize) -> Option<String> {
+    pub(crate) fn step_name(&self, metric: usize) -> Option<String> {
         let lane = self.lanes.places[metric].lane;
         let step = self.lanes.steps[metric]?;
         Some(self.lanes.lanes[lane].funnel.steps[step].name.clone())
-    }
-
-    fn guardrails(&self) -> Vec<GuardrailTold> {
-        let first = self.definition.primary.len();
-        let guardrails = self.definition.guardrails.iter().enumerate();
-        guardrails
-            .map(|(i, definition)| {
-                let place = self.lanes.places[first + i];
-                let measurement = self.measured(place, &Group::Total);
-                let (margin, is_relative) = match (definition.margin, definition.relative_margin) {
-                    (Some(margin), _) => (margin, false),
-                    (None, margin) => (margin.unwrap_or_default(), true),
-                };
-                let harm = match definition.better {
-                    Better::Higher => Harm::Fall,
-                    Better::Lower => Harm::Rise,
-                };
-                let verdicts = self.others().map(|variant| {
-                    let arms = (&measurement.arms[variant], &measurement.arms[self.control]);
-                    let told = self.guard(arms, margin, is_relative, harm);
-                    told_guardrail(self.name(variant), told)
-                });
-                GuardrailTold {
-                    name: definition.name.clone(),
-                    step: self.step_name(first + i),
-                    better: better(definition.better).to_owned(),
-                    margin,
-                    is_relative,
-                    verdicts: verdicts.collect(),
-                    arms: self.told(place, &measurement.arms),
-                }
-            })
-            .collect()
-    }
-
-    /// One guardrail of one variant: verdict, p, and its interval.
-    fn guard(
-        &self,
-        (one, zero): (&Arm, &Arm),
-        margin: f64,
-        is_relative: bool,
-        harm: Harm,
-    ) -> Result<Guarded, Null> {
-        if matches!(self.definition.method, LookMethod::Continuous { .. }) {
-            let (share, margin) = match (is_relative, harm) {
-                (false, _) => (1.0, margin),
-                (true, Harm::Fall) => (1.0 - margin, 0.0),
-                (true, Harm::Rise) => (1.0 + margin, 0.0),
-            };
-            let effect = match (one, zero) {
-                (Arm::Rate(one), Arm::Rate(zero)) => Effect::of_rates_against(*one, *zero, share)?,
-                (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
-                    Effect::of_means_against((*one)?, (*zero)?, share)?
-                }
-                _ => return Err(Null::NoUnits),
-            };
-            let looked = self.sequence.guardrail(effect, margin, harm);
-            let looked = looked.map_err(|_| Null::OutOfReach)?;
-            // of a relative margin the bound is told as one of the ratio
-            let bound = match is_relative {
-                true => rate(zero)
-                    .filter(|rate| *rate > 0.0)
-                    .map(|rate| share + looked.bound / rate),
-                false => Some(looked.bound),
-            };
-            let (low, high) = match harm {
-                Harm::Fall => (bound, None),
-                Harm::Rise => (None, bound),
-            };
-            return Ok((looked.verdict, looked.p, low, high));
-        }
-        let margin = match is_relative {
-            true => Margin::relative(margin),
-            false => Margin::difference(margin),
-        };
-        let margin = margin.map_err(|_| Null::OutOfReach)?;
-        let Guardrail {
-            p,
-            low,
-            high,
-            verdict,
-            ..
-        } = match (one, zero) {
-            (Arm::Rate(one), Arm::Rate(zero)) => guardrail(*one, *zero, margin, harm, self.level)?,
-            (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
-                guardrail_of_means((*one)?, (*zero)?, margin, harm, self.level)?
-            }
-            _ => return Err(Null::NoUnits),
-        };
-        let low = Some(low).filter(|low| *low > f64::MIN);
-        Ok((verdict, p, low, high))
     }
 
     fn method(&self, looks: Option<Looks>) -> MethodTold {
@@ -497,265 +396,12 @@ impl<'r> Report<'r> {
         steps
     }
 
-    fn segments(&self) -> Vec<SegmentsTold> {
-        let place = self.lanes.places[0];
-        let fields = self.definition.segments.iter().enumerate();
-        fields
-            .map(|(i, field)| {
-                let values = self.values(place.lane, i);
-                let measured: Vec<Measurement> = values
-                    .iter()
-                    .map(|value| self.measured(place, &Group::Segment(i, Arc::clone(value))))
-                    .collect();
-                let (heterogeneity, stratified) = self.over_segments(place, &measured);
-                let told = values
-                    .iter()
-                    .zip(measured)
-                    .map(|(value, measurement)| SegmentTold {
-                        value: value.to_string(),
-                        arms: self.told(place, &measurement.arms),
-                        comparisons: measurement.compared.into_iter().map(|c| c.told).collect(),
-                    });
-                let mut told: Vec<SegmentTold> = told.collect();
-                let all = told.iter_mut().flat_map(|segment| &mut segment.comparisons);
-                correct(all, Correction::BenjaminiHochberg);
-                SegmentsTold {
-                    field: field.clone(),
-                    values: told,
-                    heterogeneity,
-                    stratified,
-                }
-            })
-            .collect()
-    }
-
-    /// The values of a segment field, the largest first.
-    pub(crate) fn values(&self, lane: usize, field: usize) -> Vec<Arc<str>> {
-        let cells = &self.found[lane].tally.cells;
-        let names: BTreeSet<&Arc<str>> = cells
-            .keys()
-            .filter_map(|(_, group)| match group {
-                Group::Segment(of, value) if *of == field => Some(value),
-                _ => None,
-            })
-            .collect();
-        let units = |value: &Arc<str>| {
-            let which = Group::Segment(field, Arc::clone(value));
-            let of = |variant| {
-                self.cell(lane, variant, &which)
-                    .map_or(0, |cell| cell.units)
-            };
-            (0..self.definition.variants.len()).map(of).sum::<u64>()
-        };
-        let mut values: Vec<Arc<str>> = names.into_iter().cloned().collect();
-        values.sort_by_cached_key(|value| std::cmp::Reverse(units(value)));
-        values
-    }
-
-    /// Whether the effect differs between the values, and the effect of each compared with itself.
-    fn over_segments(
-        &self,
-        place: Place,
-        measured: &[Measurement],
-    ) -> (Vec<HeterogeneityTold>, Vec<StratifiedTold>) {
-        let mut differ = Vec::new();
-        let mut strata = Vec::new();
-        let is_finer = !self.lanes.lanes[place.lane].from_exposure;
-        for (at, variant) in self.others().enumerate() {
-            let effects: Vec<Effect> = measured
-                .iter()
-                .filter_map(|m| m.compared[at].effect)
-                .collect();
-            let found = heterogeneity(&effects);
-            differ.push(HeterogeneityTold {
-                variant: self.name(variant).to_owned(),
-                q: found.ok().map(|h| h.q),
-                p: found.ok().map(|h| h.p),
-                code: found.err().map(|null| null.code().to_owned()),
-            });
-            let counts = |m: &Measurement| match (&m.arms[variant], &m.arms[self.control]) {
-                (Arm::Rate(treatment), Arm::Rate(control)) => Some(Segment {
-                    treatment: *treatment,
-                    control: *control,
-                }),
-                // of subjects finer than the unit: the counts make the weights, and what they say of spread is left out
-                (Arm::Mean { .. }, Arm::Mean { .. }) if is_finer => Some(Segment {
-                    treatment: counted(&m.arms[variant])?,
-                    control: counted(&m.arms[self.control])?,
-                }),
-                _ => None,
-            };
-            let segments: Option<Vec<Segment>> = measured.iter().map(counts).collect();
-            let found = segments.map(|segments| stratified(&segments, self.level));
-            let Some(found) = found else { continue };
-            strata.push(match found {
-                Ok(found) => StratifiedTold {
-                    variant: self.name(variant).to_owned(),
-                    crude: Some(found.crude),
-                    stratified: Between {
-                        value: Some(found.value),
-                        low: found.interval.ok().filter(|_| !is_finer).map(|i| i.low),
-                        high: found.interval.ok().filter(|_| !is_finer).map(|i| i.high),
-                        code: None,
-                    },
-                    p: found.p.ok().filter(|_| !is_finer),
-                    simpson: found.simpson,
-                },
-                Err(null) => StratifiedTold {
-                    variant: self.name(variant).to_owned(),
-                    crude: None,
-                    stratified: Between {
-                        code: Some(null.code().to_owned()),
-                        ..Between::default()
-                    },
-                    p: None,
-                    simpson: false,
-                },
-            });
-        }
-        (differ, strata)
-    }
-
-    fn time(&self) -> Option<TimeTold> {
-        let metric = self.lanes.lanes[0].metrics.len() + self.lanes.curve?;
-        let place = Place { lane: 0, metric };
-        let reading = self.reading_of(place, self.level);
-        let measurement = self.measured(place, &Group::Total);
-        let curve = |arm: &Arm| match arm {
-            Arm::Time(curve) => curve.as_ref().clone(),
-            _ => Curve::default(),
-        };
-        let curves: Vec<Curve> = measurement.arms.iter().map(curve).collect();
-        let mean = |curve: &Curve| curve.restricted_mean(reading.until_us);
-        let arms = curves.iter().enumerate().map(|(variant, curve)| TimeArm {
-            variant: self.name(variant).to_owned(),
-            median_ms: curve.median().map(float_ms),
-            restricted_mean_ms: mean(curve).ok().map(|mean| mean.value() / 1_000.0),
-            curve: curve.points(),
-        });
-        let comparisons = self
-            .others()
-            .zip(&measurement.compared)
-            .map(|(variant, compared)| {
-                let means = mean(&curves[variant]).and_then(|one| {
-                    restricted_mean_difference(one, mean(&curves[self.control])?, self.level)
-                });
-                TimeComparison {
-                    variant: self.name(variant).to_owned(),
-                    difference_ms: compared.told.difference.clone(),
-                    p: means.ok().map(|(_, p)| p),
-                    log_rank_p: compared.told.p,
-                }
-            });
-        Some(TimeTold {
-            step: self.step_name(0).unwrap_or_default(),
-            until_ms: float_ms(reading.until_us),
-            arms: arms.collect(),
-            comparisons: comparisons.collect(),
-        })
-    }
-
-    /// The first metric cumulated by day of exposure, and of each day.
-    fn days(&self) -> (Vec<DayTold>, Vec<DayTold>) {
-        let place = self.lanes.places[0];
-        let days = &self.experiment(place.lane).days;
-        let mut cumulated: Vec<Option<Stat>> = vec![None; self.definition.variants.len()];
-        let (mut by_day, mut by_exposure_day) = (Vec::new(), Vec::new());
-        for (i, day) in days.iter().enumerate() {
-            let of_day = self.stats(place, &Group::Day(i));
-            for (all, more) in cumulated.iter_mut().zip(&of_day) {
-                add(all, *more);
-            }
-            let all: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
-            by_day.push(self.day(place, day.start_us, day.end_us, &all));
-            by_exposure_day.push(self.day(place, day.start_us, day.end_us, &of_day));
-        }
-        (by_day, by_exposure_day)
-    }
-
-    fn day(&self, place: Place, start_us: i64, end_us: i64, stats: &[Option<&Stat>]) -> DayTold {
-        let measurement = self.measure(place, stats, self.level);
-        let band = |compared: &Compared| Between {
-            low: compared.told.anytime.low,
-            high: compared.told.anytime.high,
-            ..compared.told.difference.clone()
-        };
-        DayTold {
-            day: trend::text(start_us, self.checked.timezone)[..10].to_owned(),
-            is_over: self.is_over(place.lane, end_us.min(self.experiment(place.lane).end_us)),
-            arms: self.told(place, &measurement.arms),
-            differences: measurement.compared.iter().map(band).collect(),
-        }
-    }
-
     /// Whether the window of everybody exposed before is over.
     pub(crate) fn is_over(&self, lane: usize, before_us: i64) -> bool {
         let window_us = self.lanes.lanes[lane].funnel.window.us();
         let over_us = before_us.saturating_sub(1).saturating_add(window_us);
         self.watermark_us
             .is_some_and(|watermark_us| watermark_us >= over_us)
-    }
-}
-
-/// Adds a day's statistic to those before it.
-pub(crate) fn add(all: &mut Option<Stat>, more: Option<&Stat>) {
-    match (all.as_mut(), more) {
-        (Some(all), Some(more)) => {
-            // what was added up for the total can be added up by day
-            let _ = all.merge(more);
-        }
-        (None, Some(more)) => *all = Some(more.clone()),
-        (_, None) => {}
-    }
-}
-
-/// Verdict, p, and both ends of the interval.
-type Guarded = (Verdict, f64, Option<f64>, Option<f64>);
-
-fn told_guardrail(variant: &str, told: Result<Guarded, Null>) -> GuardrailVerdict {
-    let variant = variant.to_owned();
-    match told {
-        Ok((verdict, p, low, high)) => GuardrailVerdict {
-            variant,
-            verdict: verdict.name().to_owned(),
-            p: Some(p),
-            low,
-            high,
-            code: None,
-        },
-        Err(null) => GuardrailVerdict {
-            variant,
-            verdict: Verdict::Undecided.name().to_owned(),
-            p: None,
-            low: None,
-            high: None,
-            code: Some(null.code().to_owned()),
-        },
-    }
-}
-
-fn rate(arm: &Arm) -> Option<f64> {
-    match arm {
-        Arm::Rate(counts) => Counts::rate(*counts),
-        Arm::Mean { mean, .. } => mean.ok().map(ArmMean::value),
-        Arm::Cost { .. } | Arm::Time(_) => None,
-    }
-}
-
-/// Subjects and those that got there, of a rate finer than the unit; none where nobody entered.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of a count below 2^53, which is whole"
-)]
-fn counted(arm: &Arm) -> Option<Counts> {
-    match arm {
-        Arm::Mean { of, value, .. } => {
-            let reached = value.unwrap_or_default() * *of as f64;
-            Counts::new(reached.round() as u64, *of).ok()
-        }
-        _ => None,
     }
 }
 
@@ -769,7 +415,7 @@ fn mirrored(told: ComparisonTold) -> ComparisonTold {
     }
 }
 
-fn better(better: Better) -> &'static str {
+pub(crate) fn better(better: Better) -> &'static str {
     match better {
         Better::Higher => "higher",
         Better::Lower => "lower",
@@ -818,8 +464,4 @@ fn from_previous(reached: Option<u64>, of: Option<u64>) -> Rate {
         (Some(_), Some(_)) => Rate::none("more_than_before"),
         _ => Rate::none(Null::NoUnits.code()),
     }
-}
-
-fn float_ms(us: u64) -> f64 {
-    ms(i64::try_from(us).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,102 @@
+//! The first primary metric over time: when its step is taken, and by day of exposure.
+
+use linkfunnel_stats::restricted_mean_difference;
+
+use super::answer::{Between, DayTold, TimeArm, TimeComparison, TimeTold};
+use super::compare::{Arm, Compared};
+use super::curve::Curve;
+use super::lanes::Place;
+use super::report::Report;
+use super::tally::{Group, Stat};
+use crate::engine::ms;
+use crate::trend;
+
+impl Report<'_> {
+    pub(crate) fn time(&self) -> Option<TimeTold> {
+        let metric = self.lanes.lanes[0].metrics.len() + self.lanes.curve?;
+        let place = Place { lane: 0, metric };
+        let reading = self.reading_of(place, self.level);
+        let measurement = self.measured(place, &Group::Total);
+        let curve = |arm: &Arm| match arm {
+            Arm::Time(curve) => curve.as_ref().clone(),
+            _ => Curve::default(),
+        };
+        let curves: Vec<Curve> = measurement.arms.iter().map(curve).collect();
+        let mean = |curve: &Curve| curve.restricted_mean(reading.until_us);
+        let arms = curves.iter().enumerate().map(|(variant, curve)| TimeArm {
+            variant: self.name(variant).to_owned(),
+            median_ms: curve.median().map(float_ms),
+            restricted_mean_ms: mean(curve).ok().map(|mean| mean.value() / 1_000.0),
+            curve: curve.points(),
+        });
+        let comparisons = self
+            .others()
+            .zip(&measurement.compared)
+            .map(|(variant, compared)| {
+                let means = mean(&curves[variant]).and_then(|one| {
+                    restricted_mean_difference(one, mean(&curves[self.control])?, self.level)
+                });
+                TimeComparison {
+                    variant: self.name(variant).to_owned(),
+                    difference_ms: compared.told.difference.clone(),
+                    p: means.ok().map(|(_, p)| p),
+                    log_rank_p: compared.told.p,
+                }
+            });
+        Some(TimeTold {
+            step: self.step_name(0).unwrap_or_default(),
+            until_ms: float_ms(reading.until_us),
+            arms: arms.collect(),
+            comparisons: comparisons.collect(),
+        })
+    }
+
+    /// The first metric cumulated by day of exposure, and of each day.
+    pub(crate) fn days(&self) -> (Vec<DayTold>, Vec<DayTold>) {
+        let place = self.lanes.places[0];
+        let days = &self.experiment(place.lane).days;
+        let mut cumulated: Vec<Option<Stat>> = vec![None; self.definition.variants.len()];
+        let (mut by_day, mut by_exposure_day) = (Vec::new(), Vec::new());
+        for (i, day) in days.iter().enumerate() {
+            let of_day = self.stats(place, &Group::Day(i));
+            for (all, more) in cumulated.iter_mut().zip(&of_day) {
+                add(all, *more);
+            }
+            let all: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
+            by_day.push(self.day(place, day.start_us, day.end_us, &all));
+            by_exposure_day.push(self.day(place, day.start_us, day.end_us, &of_day));
+        }
+        (by_day, by_exposure_day)
+    }
+
+    fn day(&self, place: Place, start_us: i64, end_us: i64, stats: &[Option<&Stat>]) -> DayTold {
+        let measurement = self.measure(place, stats, self.level);
+        let band = |compared: &Compared| Between {
+            low: compared.told.anytime.low,
+            high: compared.told.anytime.high,
+            ..compared.told.difference.clone()
+        };
+        DayTold {
+            day: trend::text(start_us, self.checked.timezone)[..10].to_owned(),
+            is_over: self.is_over(place.lane, end_us.min(self.experiment(place.lane).end_us)),
+            arms: self.told(place, &measurement.arms),
+            differences: measurement.compared.iter().map(band).collect(),
+        }
+    }
+}
+
+/// Adds a day's statistic to those before it.
+pub(crate) fn add(all: &mut Option<Stat>, more: Option<&Stat>) {
+    match (all.as_mut(), more) {
+        (Some(all), Some(more)) => {
+            // what was added up for the total can be added up by day
+            let _ = all.merge(more);
+        }
+        (None, Some(more)) => *all = Some(more.clone()),
+        (_, None) => {}
+    }
+}
+
+fn float_ms(us: u64) -> f64 {
+    ms(i64::try_from(us).unwrap_or(i64::MAX))
+}
