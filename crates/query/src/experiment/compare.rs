@@ -30,9 +30,11 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone)]
 pub(crate) enum Arm {
     Rate(Counts),
-    /// A mean or ratio, over so many units or subjects; it may be known where its spread is not.
+    /// A mean or ratio, over so many units or subjects; it may be known where its spread is not. Of subjects finer than the
+    /// unit also how many got there.
     Mean {
         of: u64,
+        reached: Option<u64>,
         value: Option<f64>,
         mean: Result<ArmMean, Null>,
     },
@@ -40,6 +42,17 @@ pub(crate) enum Arm {
         pairs: Pairs,
     },
     Time(Box<Curve>),
+}
+
+impl Arm {
+    /// Of so many units or subjects, so many got there; `None` of what is no rate.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        match self {
+            Arm::Rate(counts) => Some(*counts),
+            Arm::Mean { of, reached, .. } => Counts::new((*reached)?, *of).ok(),
+            Arm::Cost { .. } | Arm::Time(_) => None,
+        }
+    }
 }
 
 impl Reading {
@@ -78,6 +91,7 @@ impl Reading {
                 let (x, y) = (count(clusters.sum_x()), count(clusters.sum_y()));
                 Arm::Mean {
                     of: x,
+                    reached: Some(y),
                     value: (x > 0).then(|| share(y, x)),
                     mean,
                 }
@@ -88,6 +102,7 @@ impl Reading {
                     let mean = adjusted.unwrap_or_else(|| ArmMean::of(pairs.y()));
                     Arm::Mean {
                         of: pairs.y().units(),
+                        reached: None,
                         value: mean.ok().map(ArmMean::value).or(pairs.y().mean()),
                         mean,
                     }
@@ -96,6 +111,7 @@ impl Reading {
                     let mean = ArmMean::ratio(*pairs);
                     Arm::Mean {
                         of: pairs.x().units(),
+                        reached: None,
                         value: mean.ok().map(ArmMean::value),
                         mean,
                     }
@@ -113,6 +129,7 @@ impl Reading {
             },
             Measured::Subjects(_) | Measured::Mean(_) | Measured::Ratio(..) => Arm::Mean {
                 of: 0,
+                reached: matches!(self.measured, Measured::Subjects(_)).then_some(0),
                 value: None,
                 mean: Err(Null::NoUnits),
             },
@@ -138,7 +155,9 @@ impl Reading {
                 let interval = wilson(counts.successes(), counts.units());
                 (told.low, told.high) = (interval.map(|i| i.low), interval.map(|i| i.high));
             }
-            Arm::Mean { of, value, mean } => {
+            Arm::Mean {
+                of, value, mean, ..
+            } => {
                 told.of = *of;
                 told.value = value.map(|value| value / self.scale);
                 match mean {
@@ -184,22 +203,9 @@ impl Reading {
             (Arm::Time(one), Arm::Time(zero)) => self.times(one, zero),
             _ => Err(Null::NoUnits),
         };
-        let mut compared = found.unwrap_or_else(|null| Compared {
-            code: Some(null),
-            ..Compared::empty(self.test())
-        });
-        compared.told.z = compared.z;
+        let mut compared = found.unwrap_or_else(|null| Compared::none(self.test(), null));
         compared.told.variant = variant.to_owned();
         compared.told.against = control.to_owned();
-        compared.told.code = compared.code.map(|null| null.code().to_owned());
-        if let Some(null) = compared.code {
-            let nothing = || Between {
-                code: Some(null.code().to_owned()),
-                ..Between::default()
-            };
-            compared.told.difference = nothing();
-            compared.told.lift = nothing();
-        }
         compared
     }
 
@@ -261,17 +267,14 @@ impl Reading {
     fn times(&self, one: &Curve, zero: &Curve) -> Result<Compared, Null> {
         let rank = log_rank(one.times(), zero.times())?;
         let mut compared = Compared::empty(self.test());
-        compared.z = Some(rank.z);
+        compared.told.z = Some(rank.z);
         compared.told.p = Some(rank.p);
         let means = one.restricted_mean(self.until_us).and_then(|mean| {
             restricted_mean_difference(mean, zero.restricted_mean(self.until_us)?, self.level)
         });
         compared.told.difference = match means {
             Ok((estimate, _)) => between(estimate, 1_000.0),
-            Err(null) => Between {
-                code: Some(null.code().to_owned()),
-                ..Between::default()
-            },
+            Err(null) => nothing(null),
         };
         compared.told.lift.code = Some(NOT_A_RATE.to_owned());
         Ok(compared)
@@ -287,9 +290,9 @@ impl Reading {
         scale: f64,
     ) -> Compared {
         let mut compared = Compared::empty(self.test());
-        compared.z = Some(z);
         compared.effect = effect;
         let told = &mut compared.told;
+        told.z = Some(z);
         told.p = Some(p);
         told.difference = between(difference, scale);
         told.lift = Between {
@@ -319,6 +322,13 @@ fn count(sum: u128) -> u64 {
 /// Why there is no lift.
 const NOT_A_RATE: &str = "not_a_rate";
 
+fn nothing(null: Null) -> Between {
+    Between {
+        code: Some(null.code().to_owned()),
+        ..Between::default()
+    }
+}
+
 fn between(estimate: Estimate, scale: f64) -> Between {
     Between {
         value: Some(estimate.value / scale),
@@ -332,10 +342,7 @@ fn between(estimate: Estimate, scale: f64) -> Between {
 #[derive(Debug, Clone)]
 pub(crate) struct Compared {
     pub(crate) told: ComparisonTold,
-    /// Above 0 where the variant is higher (of times: faster).
-    pub(crate) z: Option<f64>,
     pub(crate) effect: Option<Effect>,
-    code: Option<Null>,
 }
 
 impl Compared {
@@ -359,10 +366,16 @@ impl Compared {
                 tiny_n: false,
                 code: None,
             },
-            z: None,
             effect: None,
-            code: None,
         }
+    }
+
+    fn none(test: &str, null: Null) -> Compared {
+        let mut compared = Compared::empty(test);
+        compared.told.difference = nothing(null);
+        compared.told.lift = nothing(null);
+        compared.told.code = Some(null.code().to_owned());
+        compared
     }
 }
 

@@ -15,7 +15,7 @@ const KEPT: usize = 16;
 
 /// What all lanes of an experiment found in one view.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct AllMeasured {
     pub(crate) found: Vec<Found>,
     pub(crate) evidence: Evidence,
     /// For which watermarks it holds, µs: from the one it was measured at, to before the one at which something may change.
@@ -26,7 +26,7 @@ pub(crate) struct Measured {
     pub(crate) split_ids: u64,
 }
 
-impl Measured {
+impl AllMeasured {
     /// The first watermark at which another measurement could find something else: the next, while some window runs, since
     /// what is open is known up to the watermark; else where an exposure lies ahead, or a new day begins.
     pub(crate) fn holds_until(&self, of: &LaneOf<'_>) -> i64 {
@@ -48,13 +48,13 @@ impl Measured {
 
 /// The newest measurements, the one looked at last first.
 #[derive(Debug, Default)]
-pub(crate) struct Measurements(Mutex<VecDeque<(String, Arc<Measured>)>>);
+pub(crate) struct Measurements(Mutex<VecDeque<(String, Arc<AllMeasured>)>>);
 
 impl Measurements {
     /// What was measured under this key and holds at this watermark.
-    pub(crate) fn get(&self, key: &str, watermark_us: i64) -> Option<Arc<Measured>> {
+    pub(crate) fn get(&self, key: &str, watermark_us: i64) -> Option<Arc<AllMeasured>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |of: &Measured| (of.at_us..of.until_us).contains(&watermark_us);
+        let holds = |of: &AllMeasured| (of.at_us..of.until_us).contains(&watermark_us);
         let mut all = kept.iter();
         let at = all.position(|(known, measured)| known == key && holds(measured))?;
         let found = kept.remove(at)?;
@@ -63,7 +63,7 @@ impl Measurements {
         Some(measured)
     }
 
-    pub(crate) fn keep(&self, key: String, measured: Arc<Measured>) {
+    pub(crate) fn keep(&self, key: String, measured: Arc<AllMeasured>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_front((key, measured));
         kept.truncate(KEPT);

@@ -119,11 +119,7 @@ fn matured_until(report: &Report<'_>) -> Vec<(usize, u64)> {
     let days = experiment.days.iter().enumerate();
     let over = days.take_while(|(_, day)| report.is_over(lane, day.end_us.min(experiment.end_us)));
     over.map(|(i, _)| {
-        let of = |variant| {
-            let cell = report.cell(lane, variant, &Group::Day(i));
-            cell.map_or(0, |cell| cell.matured)
-        };
-        all += (0..report.definition.variants.len()).map(of).sum::<u64>();
+        all += report.total(lane, &Group::Day(i), |cell| cell.matured);
         (i, all)
     })
     .collect()

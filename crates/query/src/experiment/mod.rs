@@ -37,7 +37,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::numbers::Counts;
 use crate::saved::{FUNNELS, NamedExperiment};
-use kept::Measured;
+use kept::AllMeasured;
 use lanes::LaneOf;
 pub(crate) use lanes::Lanes;
 use plan::Evidence;
@@ -117,9 +117,9 @@ impl Engine {
     }
 
     /// Runs all scans. Where the first sees nobody exposed, assignments count instead.
-    async fn measure_units(&self, lanes: &Lanes, of: &mut LaneOf<'_>) -> Result<Measured> {
+    async fn measure_units(&self, lanes: &Lanes, of: &mut LaneOf<'_>) -> Result<AllMeasured> {
         let (run, tenant) = (of.run, of.tenant);
-        let mut measured = Measured {
+        let mut measured = AllMeasured {
             found: Vec::new(),
             evidence: Evidence::Exposed,
             at_us: run.view.watermark_us.unwrap_or(i64::MIN),

@@ -6,7 +6,7 @@ use linkfunnel_model::{
     Better, CheckedExperiment, ExperimentDefinition, FamilyCorrection, LookMethod, Measure,
     MetricDefinition,
 };
-use linkfunnel_stats::{Correction, Level, Null, Sequence, TUNED_FOR, wilson};
+use linkfunnel_stats::{Correction, Counts, Level, Null, Sequence, TUNED_FOR, wilson};
 
 use super::ExperimentQuestion;
 use super::answer::{
@@ -147,6 +147,12 @@ impl<'r> Report<'r> {
         self.found[lane].tally.group(variant, which)
     }
 
+    /// A count over all variants.
+    pub(crate) fn total(&self, lane: usize, which: &Which, count: fn(&Cell) -> u64) -> u64 {
+        let of = |variant| self.cell(lane, variant, which).map_or(0, count);
+        (0..self.definition.variants.len()).map(of).sum()
+    }
+
     /// How a metric of a lane is read, by its place among the lane's metrics and steps.
     pub(crate) fn reading_of(&self, place: Place, level: Level) -> Reading {
         let experiment = self.experiment(place.lane);
@@ -250,18 +256,17 @@ impl<'r> Report<'r> {
                 ..self.reading_of(place, self.level)
             };
             let measurement = self.read(reading, &stats);
-            let wide = self.measure(place, &stats, together);
-            let comparisons = measurement.compared.into_iter().zip(wide.compared);
-            let comparisons = comparisons.map(|(one, wide)| {
-                let told = match metric.better {
-                    Better::Higher => one.told,
-                    Better::Lower => mirrored(one.told),
-                };
-                ComparisonTold {
-                    simultaneous: (self.family() > 1).then_some(wide.told.difference),
-                    ..told
+            let told = measurement.compared.into_iter().map(|one| one.told);
+            let mut comparisons: Vec<ComparisonTold> = match metric.better {
+                Better::Higher => told.collect(),
+                Better::Lower => told.map(mirrored).collect(),
+            };
+            if self.family() > 1 {
+                let wide = self.measure(place, &stats, together).compared;
+                for (one, wide) in comparisons.iter_mut().zip(wide) {
+                    one.simultaneous = Some(wide.told.difference);
                 }
-            });
+            }
             primary.push(MetricTold {
                 name: metric.name.clone(),
                 measures: measures(metric.measure(), self.experiment(place.lane), place).to_owned(),
@@ -271,7 +276,7 @@ impl<'r> Report<'r> {
                     _ => better(metric.better).to_owned(),
                 },
                 arms: self.told(place, &measurement.arms),
-                comparisons: comparisons.collect(),
+                comparisons,
                 explained: measurement.explained,
             });
         }
@@ -368,7 +373,7 @@ impl<'r> Report<'r> {
     fn steps(&self) -> Vec<StepTold> {
         let lane = &self.lanes.lanes[0];
         let first = lane.metrics.len();
-        let mut before: Option<Vec<ArmTold>> = None;
+        let mut before: Option<Vec<Option<u64>>> = None;
         let mut steps = Vec::new();
         for (i, step) in lane.funnel.steps.iter().enumerate() {
             let place = Place {
@@ -376,21 +381,27 @@ impl<'r> Report<'r> {
                 metric: first + i,
             };
             let measurement = self.measured(place, &Group::Total);
-            let arms = self.told(place, &measurement.arms);
-            let previous = before.as_ref();
-            let from_previous = arms.iter().enumerate().map(|(variant, arm)| {
-                let of = previous.map_or(Some(arm.of), |arms| reached(&arms[variant]));
-                from_previous(reached(arm), of)
+            let counts: Vec<Option<Counts>> = measurement.arms.iter().map(Arm::counts).collect();
+            let reached: Vec<Option<u64>> = counts
+                .iter()
+                .map(|counts| counts.map(Counts::successes))
+                .collect();
+            let from_previous = (0..reached.len()).map(|variant| {
+                let of = match &before {
+                    Some(before) => before[variant],
+                    None => counts[variant].map(Counts::units),
+                };
+                from_previous(reached[variant], of)
             });
             steps.push(StepTold {
                 name: step.name.clone(),
                 optional: step.optional,
                 from_previous: from_previous.collect(),
+                arms: self.told(place, &measurement.arms),
                 comparisons: measurement.compared.into_iter().map(|c| c.told).collect(),
-                arms: arms.clone(),
             });
             if !step.optional {
-                before = Some(arms);
+                before = Some(reached);
             }
         }
         steps
@@ -433,20 +444,6 @@ fn measures(measure: Measure<'_>, experiment: &ExperimentPlan, place: Place) -> 
         Measure::Ratio(_) => "ratio",
         Measure::CostPerExtra(_) => "cost_per_extra",
     }
-}
-
-/// How many got there.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of a count below 2^53, which is whole"
-)]
-fn reached(arm: &ArmTold) -> Option<u64> {
-    arm.reached.or_else(|| {
-        arm.value
-            .map(|share| (share * arm.of as f64).round() as u64)
-    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

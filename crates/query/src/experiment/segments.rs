@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use linkfunnel_stats::{Correction, Counts, Effect, Segment, heterogeneity, stratified};
+use linkfunnel_stats::{Correction, Effect, Segment, heterogeneity, stratified};
 
 use super::answer::{Between, HeterogeneityTold, SegmentTold, SegmentsTold, StratifiedTold};
-use super::compare::{Arm, correct};
+use super::compare::correct;
 use super::lanes::Place;
 use super::report::{Measurement, Report};
 use super::tally::Group;
@@ -56,11 +56,7 @@ impl Report<'_> {
             .collect();
         let units = |value: &Arc<str>| {
             let which = Group::Segment(field, Arc::clone(value));
-            let of = |variant| {
-                self.cell(lane, variant, &which)
-                    .map_or(0, |cell| cell.units)
-            };
-            (0..self.definition.variants.len()).map(of).sum::<u64>()
+            self.total(lane, &which, |cell| cell.units)
         };
         let mut values: Vec<Arc<str>> = names.into_iter().cloned().collect();
         values.sort_by_cached_key(|value| std::cmp::Reverse(units(value)));
@@ -88,17 +84,11 @@ impl Report<'_> {
                 p: found.ok().map(|h| h.p),
                 code: found.err().map(|null| null.code().to_owned()),
             });
-            let counts = |m: &Measurement| match (&m.arms[variant], &m.arms[self.control]) {
-                (Arm::Rate(treatment), Arm::Rate(control)) => Some(Segment {
-                    treatment: *treatment,
-                    control: *control,
-                }),
-                // of subjects finer than the unit: the counts make the weights, and what they say of spread is left out
-                (Arm::Mean { .. }, Arm::Mean { .. }) if is_finer => Some(Segment {
-                    treatment: counted(&m.arms[variant])?,
-                    control: counted(&m.arms[self.control])?,
-                }),
-                _ => None,
+            // of subjects finer than the unit the counts make the weights, and what they say of spread is left out
+            let counts = |m: &Measurement| {
+                let of = |variant: usize| m.arms[variant].counts();
+                let (treatment, control) = (of(variant)?, of(self.control)?);
+                Some(Segment { treatment, control })
             };
             let segments: Option<Vec<Segment>> = measured.iter().map(counts).collect();
             let found = segments.map(|segments| stratified(&segments, self.level));
@@ -129,22 +119,5 @@ impl Report<'_> {
             });
         }
         (differ, strata)
-    }
-}
-
-/// Subjects and those that got there, of a rate finer than the unit; none where nobody entered.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of a count below 2^53, which is whole"
-)]
-fn counted(arm: &Arm) -> Option<Counts> {
-    match arm {
-        Arm::Mean { of, value, .. } => {
-            let reached = value.unwrap_or_default() * *of as f64;
-            Counts::new(reached.round() as u64, *of).ok()
-        }
-        _ => None,
     }
 }

@@ -371,13 +371,7 @@ impl Report<'_> {
         let days = self.experiment(lane).days.len();
         let whole = days.saturating_sub(1);
         let last = whole.saturating_sub(7)..whole;
-        let of_day = |day| {
-            let of = |variant| {
-                self.cell(lane, variant, &Group::Day(day))
-                    .map_or(0, |cell| cell.units)
-            };
-            (0..self.definition.variants.len()).map(of).sum::<u64>()
-        };
+        let of_day = |day| self.total(lane, &Group::Day(day), |cell| cell.units);
         let (count, units) = (last.len() as u64, last.map(of_day).sum::<u64>());
         if units == 0 {
             return None;
