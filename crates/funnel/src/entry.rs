@@ -34,6 +34,7 @@ pub struct Clock {
 }
 
 impl Clock {
+    #[inline]
     pub(crate) fn start(rules: &Rules, rows: &[Row], row: usize) -> Clock {
         let us = rows[row].at_us;
         let mut first = row;
@@ -41,7 +42,11 @@ impl Clock {
             first -= 1;
         }
         let last_us = rules.last_us(us);
-        let end = row + rows[row..].partition_point(|r| r.at_us <= last_us);
+        // most windows are longer than what is left of their subject
+        let end = match rows.last() {
+            Some(last) if last.at_us <= last_us => rows.len(),
+            _ => row + rows[row..].partition_point(|r| r.at_us <= last_us),
+        };
         Clock {
             us,
             row,
@@ -71,6 +76,10 @@ impl Chain {
 
     pub(crate) fn has(&self, step: usize) -> bool {
         self.reached >> step & 1 == 1
+    }
+
+    pub(crate) fn time_us(&self, step: usize) -> Option<i64> {
+        self.has(step).then(|| self.times_us[step])
     }
 }
 
@@ -146,6 +155,7 @@ pub struct Entry<'s> {
 
 impl<'s> Entry<'s> {
     /// Judges a finished chain, which holds step 0 at least and was chosen from the rows that fit.
+    #[inline]
     pub(crate) fn judge(
         rules: &Rules,
         rows: &[Row],
@@ -165,40 +175,28 @@ impl<'s> Entry<'s> {
             (false, true) => State::Dropped,
             (false, false) => State::Open,
         };
-        let mut entry = Entry {
+        let window = clock.window.clone();
+        let inside = window.filter(|&row| fits(row)).map(|row| (row, &rows[row]));
+        let (outcome, reason) = match state {
+            State::Converted => (None, None),
+            State::Dropped | State::Open => (
+                outcome(rules, inside.clone()),
+                reason(chain, furthest, inside.clone()),
+            ),
+        };
+        let discarded_by = discarded_by(rules, chain, inside);
+        Entry {
             clock,
             state,
             matured,
             followed_us,
             furthest,
-            outcome: None,
-            reason: None,
-            discarded: false,
-            discarded_by: None,
+            outcome,
+            reason,
+            discarded: discarded_by.is_some(),
+            discarded_by,
             chain,
-        };
-        let window = entry.clock.window.clone();
-        let inside = window.filter(|&row| fits(row)).map(|row| (row, &rows[row]));
-        if state != State::Converted {
-            entry.outcome = outcome(rules, inside.clone());
-            entry.reason = entry.find_reason(inside.clone());
         }
-        entry.discarded_by = discarded_by(rules, &entry, inside);
-        entry.discarded = entry.discarded_by.is_some();
-        entry
-    }
-
-    fn find_reason<'r>(
-        &self,
-        inside: impl DoubleEndedIterator<Item = (usize, &'r Row)>,
-    ) -> Option<usize> {
-        let at_us = self.chain.times_us[self.furthest];
-        let is_step = |row: &Row| row.at_us == at_us && row.steps >> self.furthest & 1 == 1;
-        inside
-            .rev()
-            .take_while(|(_, row)| row.at_us >= at_us)
-            .find(|(_, row)| row.is_reason && !is_step(row))
-            .map(|(at, _)| at)
     }
 
     /// The steps reached: bit i for step i. Required steps are reached without a hole up to [`Entry::furthest`].
@@ -208,7 +206,7 @@ impl<'s> Entry<'s> {
 
     /// When `step` was reached, µs since the epoch.
     pub fn time_us(&self, step: usize) -> Option<i64> {
-        self.chain.has(step).then(|| self.chain.times_us[step])
+        self.chain.time_us(step)
     }
 
     /// The row `step` was reached by, an index into the rows given.
@@ -229,6 +227,7 @@ impl<'s> Entry<'s> {
     }
 }
 
+#[inline]
 fn followed_us(rules: &Rules, span: &Span, clock_us: i64) -> Option<u64> {
     let watermark_us = span
         .watermark_us
@@ -241,6 +240,7 @@ fn followed_us(rules: &Rules, span: &Span, clock_us: i64) -> Option<u64> {
 }
 
 /// The first listed outcome that occurred.
+#[inline]
 fn outcome<'r>(rules: &Rules, inside: impl Iterator<Item = (usize, &'r Row)>) -> Option<usize> {
     if rules.outcomes() == 0 {
         return None;
@@ -250,10 +250,27 @@ fn outcome<'r>(rules: &Rules, inside: impl Iterator<Item = (usize, &'r Row)>) ->
     (seen != 0).then(|| seen.trailing_zeros() as usize)
 }
 
+/// The last row that says why, not before the furthest step.
+#[inline]
+fn reason<'r>(
+    chain: &Chain,
+    furthest: usize,
+    inside: impl DoubleEndedIterator<Item = (usize, &'r Row)>,
+) -> Option<usize> {
+    let at_us = chain.times_us[furthest];
+    let is_step = |row: &Row| row.at_us == at_us && row.steps >> furthest & 1 == 1;
+    inside
+        .rev()
+        .take_while(|(_, row)| row.at_us >= at_us)
+        .find(|(_, row)| row.is_reason && !is_step(row))
+        .map(|(at, _)| at)
+}
+
 /// The first event that makes that the entry does not count, and the exclusion that names it.
+#[inline]
 fn discarded_by<'r>(
     rules: &Rules,
-    entry: &Entry<'_>,
+    chain: &Chain,
     mut inside: impl Iterator<Item = (usize, &'r Row)>,
 ) -> Option<(usize, usize)> {
     let spec = rules.spec();
@@ -263,10 +280,10 @@ fn discarded_by<'r>(
     inside.find_map(|(place, row)| {
         let named = |(at, exclusion): (usize, &ExclusionRule)| {
             row.exclusions >> at & 1 == 1
-                && entry
+                && chain
                     .time_us(exclusion.after)
                     .is_some_and(|us| us < row.at_us)
-                && entry
+                && chain
                     .time_us(exclusion.before)
                     .is_none_or(|us| row.at_us < us)
         };

@@ -29,6 +29,7 @@ use crate::{Entries, Events, Order, Row, Rules, Span, State, Ties, best, constra
 ///
 /// # Errors
 /// [`TooManyHoldings`], only where fields are held constant.
+#[inline]
 pub fn speak<'s, 'e>(
     rules: &Rules,
     events: impl Into<Events<'e>>,
@@ -50,6 +51,7 @@ pub fn speak<'s, 'e>(
 }
 
 /// The clock of the subject's first entry of the range; None if none begins there.
+#[inline]
 pub fn first_clock(rules: &Rules, rows: &[Row], span: &Span) -> Option<Clock> {
     next_clock(rules, rows, span, 0)
 }
@@ -117,6 +119,7 @@ fn entry_end_us(rules: &Rules, entry: &Entry<'_>) -> i64 {
 }
 
 /// The clock started by the first event of the range among `rows[passed..]` that begins an entry.
+#[inline]
 fn next_clock(rules: &Rules, rows: &[Row], span: &Span, passed: usize) -> Option<Clock> {
     let begins = |row: &Row| row.steps & rules.begins() != 0 && row.at_us >= span.from_us;
     let first = passed + rows[passed..].iter().position(begins)?;
@@ -128,6 +131,7 @@ fn next_clock(rules: &Rules, rows: &[Row], span: &Span, passed: usize) -> Option
 ///
 /// # Errors
 /// As [`speak`].
+#[inline]
 pub fn speak_again<'s, 'e>(
     rules: &Rules,
     events: impl Into<Events<'e>>,
@@ -141,6 +145,7 @@ pub fn speak_again<'s, 'e>(
     }
 }
 
+#[inline]
 fn speak_from<'s>(
     rules: &Rules,
     events: Events<'_>,
@@ -166,6 +171,7 @@ fn speak_from<'s>(
 
 /// Finds the chain among the events of one window, whose clock started at `clock_us`, and leaves it in the scratch. False if
 /// no event begins an entry.
+#[inline]
 pub(crate) fn find(
     rules: &Rules,
     events: Events<'_>,
@@ -173,11 +179,17 @@ pub(crate) fn find(
     clock_us: i64,
     scratch: &mut Scratch,
 ) -> Result<bool, TooManyHoldings> {
+    if rules.held() == 0 {
+        let rows = &events.rows[..window.end];
+        find_chain(rules, rows, window.start, clock_us, scratch);
+        return Ok(scratch.chain.reached != 0);
+    }
     let holders = (events, window.clone());
     find_among(rules, events, holders, window, clock_us, scratch)
 }
 
 /// As [`find`], where the holdings are those of other events (in a range of them): the same with more of what they do.
+#[inline]
 pub(crate) fn find_among(
     rules: &Rules,
     events: Events<'_>,
@@ -224,6 +236,7 @@ fn under_each_holding(
 }
 
 /// Finds the chain among `rows[first..]`, the rows of one window.
+#[inline]
 fn find_chain(rules: &Rules, rows: &[Row], first: usize, clock_us: i64, scratch: &mut Scratch) {
     scratch.chain.clear();
     if let Order::Unordered { .. } = rules.order() {
@@ -241,6 +254,7 @@ fn find_chain(rules: &Rules, rows: &[Row], first: usize, clock_us: i64, scratch:
 }
 
 /// Finds the chain of required steps whose entry begins before `to_us` (told only where a later one may do better).
+#[inline]
 fn find_required(rules: &Rules, rows: &[Row], first: usize, to_us: i64, scratch: &mut Scratch) {
     let Scratch {
         chain,
@@ -344,26 +358,26 @@ fn find_best(rules: &Rules, rows: &[Row], span: &Span, scratch: &mut Scratch) {
 
 /// Takes each required step at its earliest; instants are groups.
 fn walk(rules: &Rules, rows: &[Row], first: usize, chain: &mut Chain, matching: &mut Matching) {
-    let required = rules.required();
-    let mut level = 0;
-    let mut done = first;
-    while level < required.len() {
-        let bit = 1 << required[level];
-        let Some(skipped) = rows[done..].iter().position(|row| row.steps & bit != 0) else {
+    let mut left = rules.required();
+    let mut at = first;
+    while let [step, others @ ..] = left {
+        let Some(row) = rows.get(at) else {
             return;
         };
-        let hit = done + skipped;
-        let at_us = rows[hit].at_us;
-        let alone_before = hit == done || rows[hit - 1].at_us != at_us;
-        let alone_after = hit + 1 == rows.len() || rows[hit + 1].at_us != at_us;
+        if row.steps >> step & 1 == 0 {
+            at += 1;
+            continue;
+        }
+        let alone_before = at == first || rows[at - 1].at_us != row.at_us;
+        let alone_after = rows.get(at + 1).is_none_or(|next| next.at_us != row.at_us);
         if alone_before && alone_after {
-            chain.set(required[level], at_us, hit);
-            level += 1;
-            done = hit + 1;
+            chain.set(*step, row.at_us, at);
+            left = others;
+            at += 1;
         } else {
-            let (begin, end) = instant(rows, done, hit);
-            level += climb(&required[level..], rows, begin, end, chain, matching);
-            done = end;
+            let (begin, end) = instant(rows, first, at);
+            left = &left[climb(left, rows, begin, end, chain, matching)..];
+            at = end;
         }
     }
 }

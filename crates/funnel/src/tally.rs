@@ -75,6 +75,7 @@ impl Tally {
     }
 
     /// Counts one entry; `rules` are those it was found by and the tally was made for.
+    #[inline]
     pub fn update(&mut self, rules: &Rules, entry: &Entry<'_>) {
         if entry.discarded {
             self.discarded += 1;
@@ -129,17 +130,22 @@ impl Tally {
         self.follow.merge(&other.follow);
     }
 
+    #[inline]
     fn update_steps(&mut self, rules: &Rules, entry: &Entry<'_>) {
-        let mut left = entry.reached();
+        let (reached, matured) = (entry.reached(), u64::from(entry.matured));
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            let got = reached >> index & 1;
+            step.reached += got;
+            step.matured_reached += got & matured;
+        }
+        if self.times == Times::LeftOut {
+            return;
+        }
+        let mut left = reached;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             left &= left - 1;
             let step = &mut self.steps[index];
-            step.reached += 1;
-            step.matured_reached += u64::from(entry.matured);
-            if self.times == Times::LeftOut {
-                continue;
-            }
             if let Some(time_us) = entry.from_entry_us(index) {
                 step.from_entry_us.update(time_us);
             }
@@ -149,6 +155,7 @@ impl Tally {
         }
     }
 
+    #[inline]
     fn update_bypassed(&mut self, rules: &Rules, entry: &Entry<'_>) {
         let mut left = rules.bypassed() & ((1 << entry.furthest) - 1);
         while left != 0 {
@@ -159,6 +166,7 @@ impl Tally {
         }
     }
 
+    #[inline]
     fn update_follow(&mut self, entry: &Entry<'_>) {
         let Some(followed_us) = entry.followed_us else {
             return;
