@@ -3,18 +3,25 @@
 //! Words are stored as dictionary codes: a predicate is evaluated once per word of a batch's
 //! dictionary and mapped over the codes; a dimension's words are interned once per dictionary.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, MapArray, RecordBatch,
     StringArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::error::{DataFusionError, Result};
-use linkfunnel_model::{EventName, Field, FieldRef};
+use foldhash::fast::RandomState;
+use linkfunnel_model::{Field, FieldRef};
+
+mod experiments;
+
+use experiments::{EXPERIMENTS, Experiments, told_cells, told_codes};
+pub(crate) use experiments::{experiments_of, told_of};
 
 /// Where a value of an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,11 +34,9 @@ pub(crate) enum Source {
     Experiment(String),
     /// Every experiment with its variant, as one text: see [`experiments_of`].
     Experiments,
-    /// The variant of an experiment, of an event that says its unit is exposed to it (`exposed`, or the event
-    /// `experiment.exposed`).
-    Exposed(String),
-    /// The variant of an experiment, of an event that tells it and says no more than that the unit is assigned to it.
-    Assigned(String),
+    /// What an event tells of one experiment, its variant and whether its unit is exposed or no more than assigned: see
+    /// [`told_of`].
+    Told(String),
 }
 
 impl From<FieldRef> for Source {
@@ -51,7 +56,7 @@ impl Source {
             Source::Field(field) => vec![field.column()],
             Source::Attr(_) => vec!["attrs", "attrs_num"],
             Source::Experiment(_) | Source::Experiments => vec![EXPERIMENTS],
-            Source::Exposed(_) | Source::Assigned(_) => vec![EXPERIMENTS, Field::Event.column()],
+            Source::Told(_) => vec![EXPERIMENTS, Field::Event.column()],
         }
     }
 }
@@ -94,16 +99,15 @@ pub(crate) fn test(
                 |text: Option<String>| holds(text.as_deref().map_or(Cell::None, Cell::Text));
             Ok((0..rows).map(all).map(holds).collect())
         }
-        Source::Exposed(id) | Source::Assigned(id) => {
-            let told = Told::new(batch, id, matches!(source, Source::Exposed(_)))?;
-            Ok((0..rows)
-                .map(|row| holds(told.variant(row).map_or(Cell::None, Cell::Text)))
-                .collect())
+        Source::Told(id) => {
+            let told = told_cells(batch, id)?;
+            Ok((0..rows).map(told).map(holds).collect())
         }
     }
 }
 
-fn test_column(array: &ArrayRef, holds: impl Fn(Cell<'_>) -> bool) -> Result<Vec<bool>> {
+/// As [`test`], of a column as it is.
+pub(crate) fn test_column(array: &ArrayRef, holds: impl Fn(Cell<'_>) -> bool) -> Result<Vec<bool>> {
     let rows = array.len();
     match array.data_type() {
         DataType::Dictionary(_, _) => {
@@ -145,7 +149,7 @@ pub(crate) const ABSENT: u32 = u32::MAX;
 /// Gives each distinct text a small number, in order of appearance.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
-    codes: HashMap<Arc<str>, u32>,
+    codes: HashMap<Arc<str>, u32, RandomState>,
     texts: Vec<Arc<str>>,
     bytes: usize,
 }
@@ -224,20 +228,7 @@ pub(crate) fn codes(
                 .map(code)
                 .collect())
         }
-        Source::Exposed(id) | Source::Assigned(id) => {
-            let told = Told::new(batch, id, matches!(source, Source::Exposed(_)))?;
-            let mut last: Option<(&str, u32)> = None;
-            let code = |row| {
-                let Some(variant) = told.variant(row) else {
-                    return ABSENT;
-                };
-                match last {
-                    Some((text, code)) if text == variant => code,
-                    _ => last.insert((variant, interner.code(variant))).1,
-                }
-            };
-            Ok((0..rows).map(code).collect())
-        }
+        Source::Told(id) => told_codes(batch, id, interner),
     }
 }
 
@@ -270,18 +261,17 @@ fn cell_code(cell: Cell<'_>, interner: &mut Interner) -> u32 {
 /// A dictionary column: texts and the code per row.
 pub(crate) struct Words<'a> {
     keys: &'a [i32],
-    array: &'a dyn Array,
+    nulls: Option<&'a NullBuffer>,
     pub(crate) texts: StringArray,
 }
 
 impl Words<'_> {
     /// Index into the dictionary; `None` where null.
     pub(crate) fn code(&self, row: usize) -> Option<usize> {
-        if self.array.is_null(row) {
-            None
-        } else {
-            usize::try_from(self.keys[row]).ok()
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            return None;
         }
+        usize::try_from(self.keys[row]).ok()
     }
 
     /// A text of the dictionary.
@@ -304,7 +294,7 @@ pub(crate) fn words(array: &ArrayRef) -> Result<Words<'_>> {
     };
     Ok(Words {
         keys: dictionary.keys().values(),
-        array: array.as_ref(),
+        nulls: dictionary.keys().nulls(),
         texts,
     })
 }
@@ -348,8 +338,22 @@ pub(crate) fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b Array
         .ok_or_else(|| DataFusionError::Internal(format!("the scan gave no column {name}")))
 }
 
+/// A column of whole numbers or instants.
+#[derive(Clone, Copy)]
+pub(crate) struct Ints<'b> {
+    pub(crate) values: &'b [i64],
+    nulls: Option<&'b NullBuffer>,
+}
+
+impl Ints<'_> {
+    pub(crate) fn get(self, row: usize) -> Option<i64> {
+        let is_null = self.nulls.is_some_and(|nulls| nulls.is_null(row));
+        (!is_null).then(|| self.values[row])
+    }
+}
+
 /// A column of whole numbers or instants, as i64.
-pub(crate) fn int64s<'b>(batch: &'b RecordBatch, name: &str) -> Result<(&'b [i64], &'b dyn Array)> {
+pub(crate) fn int64s<'b>(batch: &'b RecordBatch, name: &str) -> Result<Ints<'b>> {
     let array = column(batch, name)?;
     let values = match array.data_type() {
         DataType::Int64 => array.as_primitive::<Int64Type>().values(),
@@ -358,7 +362,10 @@ pub(crate) fn int64s<'b>(batch: &'b RecordBatch, name: &str) -> Result<(&'b [i64
         }
         other => return Err(unexpected("int64 or timestamp", other)),
     };
-    Ok((values, array.as_ref()))
+    Ok(Ints {
+        values,
+        nulls: array.nulls(),
+    })
 }
 
 /// A column of plain texts.
@@ -391,122 +398,6 @@ fn attr<'a>(texts: &'a MapArray, numbers: &'a MapArray, row: usize, key: &str) -
         return Cell::Num(values.value(at));
     }
     Cell::None
-}
-
-const EXPERIMENTS: &str = "experiments";
-
-/// The experiments an event names.
-struct Experiments<'a> {
-    lists: &'a ListArray,
-    ids: &'a StringArray,
-    variants: &'a StringArray,
-}
-
-impl<'a> Experiments<'a> {
-    fn new(batch: &'a RecordBatch) -> Result<Self> {
-        let array = column(batch, EXPERIMENTS)?;
-        let wrong = || unexpected("list of experiments", array.data_type());
-        let lists = array.as_list_opt::<i32>().ok_or_else(wrong)?;
-        let items = lists.values().as_struct_opt().ok_or_else(wrong)?;
-        let texts = |name| items.column_by_name(name)?.as_string_opt::<i32>();
-        Ok(Experiments {
-            lists,
-            ids: texts("id").ok_or_else(wrong)?,
-            variants: texts("variant").ok_or_else(wrong)?,
-        })
-    }
-
-    /// Where the first mention of the experiment is, if it names a variant.
-    fn mention(&self, row: usize, id: &str) -> Option<usize> {
-        if self.lists.is_null(row) {
-            return None;
-        }
-        let offsets = self.lists.value_offsets();
-        let place = |at: i32| usize::try_from(at).unwrap_or(0);
-        (place(offsets[row])..place(offsets[row + 1]))
-            .find(|item| self.ids.is_valid(*item) && self.ids.value(*item) == id)
-            .filter(|item| self.variants.is_valid(*item))
-    }
-
-    /// The variant of the first mention of the experiment.
-    fn variant(&self, row: usize, id: &str) -> Cell<'a> {
-        self.mention(row, id)
-            .map_or(Cell::None, |item| Cell::Text(self.variants.value(item)))
-    }
-
-    /// The variants of the first mention of each experiment, by its id; `None` where there is none.
-    fn all(&self, row: usize) -> Option<String> {
-        if self.lists.is_null(row) {
-            return None;
-        }
-        let offsets = self.lists.value_offsets();
-        let place = |at: i32| usize::try_from(at).unwrap_or(0);
-        let mut all: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-        for item in (place(offsets[row])..place(offsets[row + 1])).filter(|i| self.ids.is_valid(*i))
-        {
-            let variant = self
-                .variants
-                .is_valid(item)
-                .then(|| self.variants.value(item));
-            all.entry(self.ids.value(item)).or_insert(variant);
-        }
-        let told: Vec<(&str, &str)> = all
-            .into_iter()
-            .filter_map(|(id, v)| Some((id, v?)))
-            .collect();
-        (!told.is_empty()).then(|| serde_json::to_string(&told).expect("texts are JSON"))
-    }
-}
-
-/// What events tell of one experiment: exposures, or assignments.
-struct Told<'a> {
-    experiments: Experiments<'a>,
-    exposed: &'a BooleanArray,
-    /// Whether the event is `experiment.exposed`, by row.
-    exposes: Vec<bool>,
-    id: &'a str,
-    exposures: bool,
-}
-
-impl<'a> Told<'a> {
-    fn new(batch: &'a RecordBatch, id: &'a str, exposures: bool) -> Result<Self> {
-        let experiments = Experiments::new(batch)?;
-        let items = experiments.lists.values();
-        let exposed = items
-            .as_struct_opt()
-            .and_then(|items| items.column_by_name("exposed")?.as_boolean_opt())
-            .ok_or_else(|| unexpected("list of experiments", items.data_type()))?;
-        let name = EventName::ExperimentExposed.as_str();
-        let event = Source::Field(Field::Event);
-        Ok(Told {
-            exposed,
-            exposes: test(batch, &event, |cell| cell == Cell::Text(name))?,
-            experiments,
-            id,
-            exposures,
-        })
-    }
-
-    /// Whether the event says of one of its experiments that its unit is exposed: then it says so of each.
-    fn says_of_any(&self, row: usize) -> bool {
-        let offsets = self.experiments.lists.value_offsets();
-        let place = |at: i32| usize::try_from(at).unwrap_or(0);
-        (place(offsets[row])..place(offsets[row + 1]))
-            .any(|item| self.exposed.is_valid(item) && self.exposed.value(item))
-    }
-
-    /// The variant, if the event tells what is asked for.
-    fn variant(&self, row: usize) -> Option<&'a str> {
-        let item = self.experiments.mention(row, self.id)?;
-        let says_so = self.exposed.is_valid(item) && self.exposed.value(item);
-        let is_exposure = says_so || self.exposes[row] && !self.says_of_any(row);
-        (is_exposure == self.exposures).then(|| self.experiments.variants.value(item))
-    }
-}
-
-/// Ids and variants of a value of [`Source::Experiments`].
-pub(crate) fn experiments_of(text: &str) -> Vec<(String, String)> {
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Where in the map's entries the key's value is, if it is there and not null.

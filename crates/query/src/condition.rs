@@ -83,11 +83,9 @@ impl Check {
                 _ => Cell::Text(text),
             },
             Source::Attr(_) if !self.numbers.is_empty() => number(),
-            Source::Attr(_)
-            | Source::Experiment(_)
-            | Source::Experiments
-            | Source::Exposed(_)
-            | Source::Assigned(_) => Cell::Text(text),
+            Source::Attr(_) | Source::Experiment(_) | Source::Experiments | Source::Told(_) => {
+                Cell::Text(text)
+            }
         })
     }
 
@@ -291,10 +289,10 @@ impl Matching {
             exclusions: vec![0; rows],
         };
         for row in 0..rows {
-            let matchers = events
-                .code(row)
-                .map_or(&[][..], |code| by_word[code].as_slice());
-            for matcher in matchers {
+            let Some(code) = events.code(row) else {
+                continue;
+            };
+            for matcher in &by_word[code] {
                 if !matcher.demand.holds(&verdicts, row) {
                     continue;
                 }

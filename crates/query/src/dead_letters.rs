@@ -206,8 +206,8 @@ fn read_rows(
     unseal: Unseal<'_>,
     out: &mut Vec<(Position, DeadLetter)>,
 ) -> Result<(), DataFusionError> {
-    let (received, _) = int64s(batch, "received_at")?;
-    let (offsets, _) = int64s(batch, "_offset")?;
+    let received = int64s(batch, "received_at")?.values;
+    let offsets = int64s(batch, "_offset")?.values;
     let (streams, codes) = (texts(batch, "stream")?, texts(batch, "code")?);
     let (pointers, details) = (
         texts(batch, "reject_pointer")?,

@@ -90,10 +90,10 @@ impl Engine {
             let all = Arc::new(CoalescePartitionsExec::new(scan));
             let mut batches = execute_stream(all, run.session.task_ctx())?;
             while let Some(batch) = batches.try_next().await? {
-                let (keys, places) = int64s(&batch, column)?;
-                let of_root = int64s(&batch, ROOT_KEY)?.0;
+                let keys = int64s(&batch, column)?;
+                let of_root = int64s(&batch, ROOT_KEY)?.values;
                 for row in 0..batch.num_rows() {
-                    let is_it = keys[row] == key && places.is_valid(row);
+                    let is_it = keys.get(row) == Some(key);
                     if is_it && !roots.contains(&of_root[row]) {
                         roots.push(of_root[row]);
                     }

@@ -73,7 +73,7 @@ impl Engine {
         let read = async {
             let mut rows = execute_stream(scan, run.session.task_ctx())?;
             while let Some(batch) = rows.try_next().await? {
-                let (keys, names_column) = (int64s(&batch, key)?.0, texts(&batch, name)?);
+                let (keys, names_column) = (int64s(&batch, key)?.values, texts(&batch, name)?);
                 for row in (0..batch.num_rows()).filter(|row| names_column.is_valid(*row)) {
                     let name = names_column.value(row);
                     names.entry(keys[row]).or_insert_with(|| name.to_owned());

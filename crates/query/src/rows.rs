@@ -7,7 +7,7 @@ use linkfunnel_model::{Attribution, EventName, Field, IdKind, Subject, Ways};
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY, ROOT_KIND};
 
 use crate::columns::{
-    ABSENT, Cell, Interner, Source, Words, codes, column, int64s, test, texts, words,
+    ABSENT, Cell, Interner, Ints, Source, codes, column, int64s, test, test_column, texts,
 };
 use crate::condition::Masks;
 use crate::membership::{self, FINDERS, Member, Membership, NO_HIT};
@@ -19,10 +19,11 @@ pub(crate) struct Rows<'b> {
     pub(crate) roots: &'b [i64],
     pub(crate) times: &'b [i64],
     pub(crate) event_keys: &'b [i64],
-    seqs: (&'b [i64], &'b dyn Array),
+    seqs: Ints<'b>,
     /// The ids that tell subjects apart; `None`: the root itself does.
-    subjects: Option<Keys<'b>>,
-    root_kinds: Words<'b>,
+    subjects: Option<Ints<'b>>,
+    /// Whether the root is a company, named or found.
+    of_company: Vec<bool>,
     /// Set when journeys have to be found.
     journeys: Option<JourneyColumns<'b>>,
     pub(crate) steps: Vec<u64>,
@@ -34,28 +35,21 @@ pub(crate) struct Rows<'b> {
     all: bool,
     /// Whether it says why a subject stopped; empty when not asked for.
     reasons: Vec<bool>,
-    /// Verdict on environment and on traffic, where asked.
-    population: Vec<Vec<bool>>,
+    /// Whether it is of the population asked for; empty: all are.
+    population: Vec<bool>,
     /// Per source, the code per row.
     pub(crate) values: Vec<Vec<u32>>,
     /// Per column of whole numbers of the plan.
-    numbers: Vec<(&'b [i64], &'b dyn Array)>,
+    numbers: Vec<Ints<'b>>,
     /// Per dimension, its source and which of its values counts.
     dimensions: Vec<(usize, Attribution)>,
     activity: Option<Vec<bool>>,
     ids: Option<(&'b StringArray, &'b StringArray)>,
 }
 
-/// A column of keys.
-type Keys<'b> = (&'b [i64], &'b dyn Array);
-
-fn key((values, array): Keys<'_>, row: usize) -> Option<i64> {
-    array.is_valid(row).then(|| values[row])
-}
-
 /// What the journeys of events are found by.
 struct JourneyColumns<'b> {
-    finders: [Keys<'b>; FINDERS.len()],
+    finders: [Ints<'b>; FINDERS.len()],
     /// Code of the category, [`ABSENT`] when unknown.
     categories: Vec<u32>,
     is_exempt: Vec<bool>,
@@ -97,13 +91,6 @@ impl<'b> Rows<'b> {
             // no event takes the step that exposure is
             masks.steps.iter_mut().for_each(|steps| *steps &= !1);
         }
-        let mut population = Vec::new();
-        if plan.population.live {
-            population.push(population_test(batch, Field::Environment, "live")?);
-        }
-        if plan.population.human {
-            population.push(population_test(batch, Field::Traffic, "human")?);
-        }
         let values = plan
             .sources
             .iter()
@@ -132,15 +119,15 @@ impl<'b> Rows<'b> {
             None => None,
         };
         Ok(Rows {
-            roots: int64s(batch, ROOT_KEY)?.0,
-            times: int64s(batch, OCCURRED_AT)?.0,
-            event_keys: int64s(batch, EVENT_KEY)?.0,
+            roots: int64s(batch, ROOT_KEY)?.values,
+            times: int64s(batch, OCCURRED_AT)?.values,
+            event_keys: int64s(batch, EVENT_KEY)?.values,
             seqs: int64s(batch, Field::Seq.column())?,
             subjects: match plan.subject {
                 Subject::Company => None,
                 _ => Some(int64s(batch, plan.id_kind().key_column())?),
             },
-            root_kinds: words(column(batch, ROOT_KIND)?)?,
+            of_company: verdicts(batch, ROOT_KIND, |word| word == IdKind::Company.as_str())?,
             journeys: match membership {
                 Membership::Found(_) => Some(JourneyColumns::read(batch, interner)?),
                 Membership::Named | Membership::Hoped => None,
@@ -151,7 +138,7 @@ impl<'b> Rows<'b> {
             scope,
             all: plan.study.as_ref().is_some_and(Study::reads_every_event),
             reasons,
-            population,
+            population: population(plan, batch)?,
             values,
             numbers: plan
                 .numbers
@@ -165,21 +152,20 @@ impl<'b> Rows<'b> {
     }
 
     pub(crate) fn is_in_population(&self, row: usize) -> bool {
-        self.population.iter().all(|verdicts| verdicts[row])
+        self.population.get(row).is_none_or(|counts| *counts)
     }
 
     /// The subject an event belongs to by the ids it names, or by its root.
     pub(crate) fn subject(&self, row: usize) -> Option<i64> {
         match self.subjects {
-            Some(subjects) => key(subjects, row),
+            Some(subjects) => subjects.get(row),
             None => self.is_of_company(row).then(|| self.roots[row]),
         }
     }
 
     /// Whether the root of an event is a company, named or found.
     pub(crate) fn is_of_company(&self, row: usize) -> bool {
-        let kind = self.root_kinds.code(row);
-        kind.and_then(|code| self.root_kinds.text(code)) == Some(IdKind::Company.as_str())
+        self.of_company[row]
     }
 
     /// An event as membership sees it; `None` when it serves nothing there and counts nowhere.
@@ -190,7 +176,7 @@ impl<'b> Rows<'b> {
         if hit.is_none() && named.is_none() && !is_activity {
             return None;
         }
-        let find = |keys: &Keys<'_>| Some(ways.find(key(*keys, row)?)?.key);
+        let find = |keys: &Ints<'_>| Some(ways.find(keys.get(row)?)?.key);
         let found = match named.is_none() && !columns.is_exempt[row] {
             true => columns.finders.iter().find_map(find),
             false => None,
@@ -209,11 +195,7 @@ impl<'b> Rows<'b> {
 
     /// Events without a sequence number come first.
     pub(crate) fn seq(&self, row: usize) -> i64 {
-        if self.seqs.1.is_valid(row) {
-            self.seqs.0[row]
-        } else {
-            i64::MIN
-        }
+        self.seqs.get(row).unwrap_or(i64::MIN)
     }
 
     pub(crate) fn is_activity(&self, row: usize) -> bool {
@@ -282,8 +264,7 @@ impl<'b> Rows<'b> {
 
     /// The plan's whole numbers of an event.
     pub(crate) fn numbers(&self, row: usize) -> impl Iterator<Item = Option<i64>> {
-        let numbers = self.numbers.iter();
-        numbers.map(move |(values, array)| array.is_valid(row).then(|| values[row]))
+        self.numbers.iter().map(move |numbers| numbers.get(row))
     }
 
     pub(crate) fn ids(&self, row: usize) -> Option<(String, Option<String>)> {
@@ -293,23 +274,39 @@ impl<'b> Rows<'b> {
     }
 }
 
-/// Absent counts like the default: `live` is filled in at intake, traffic may be unknown.
-fn population_test(batch: &RecordBatch, field: Field, word: &str) -> Result<Vec<bool>> {
-    let check = default_population(&[word]);
-    test(batch, &Source::Field(field), |cell| {
-        cell == Cell::None || check.holds(cell)
-    })
+/// Whether each event is live and human, where that is asked; empty where all are meant.
+fn population(plan: &Plan, batch: &RecordBatch) -> Result<Vec<bool>> {
+    let mut meant = Vec::new();
+    meant.extend(plan.population.live.then_some((Field::Environment, "live")));
+    meant.extend(plan.population.human.then_some((Field::Traffic, "human")));
+    let mut all: Vec<bool> = Vec::new();
+    for (field, word) in meant {
+        let check = default_population(&[word]);
+        // Absent counts like the default: `live` is filled in at intake, traffic may be unknown.
+        let counts = |cell: Cell<'_>| cell == Cell::None || check.holds(cell);
+        let verdicts = test(batch, &Source::Field(field), counts)?;
+        match all.is_empty() {
+            true => all = verdicts,
+            false => all
+                .iter_mut()
+                .zip(verdicts)
+                .for_each(|(all, verdict)| *all &= verdict),
+        }
+    }
+    Ok(all)
 }
 
 /// Whether the name of each event is one of those meant.
 fn named(batch: &RecordBatch, is_meant: impl Fn(&str) -> bool) -> Result<Vec<bool>> {
-    let events = words(column(batch, Field::Event.column())?)?;
-    let verdicts: Vec<bool> = (0..events.texts.len())
-        .map(|code| events.text(code).is_some_and(&is_meant))
-        .collect();
-    Ok((0..batch.num_rows())
-        .map(|row| events.code(row).is_some_and(|c| verdicts[c]))
-        .collect())
+    verdicts(batch, Field::Event.column(), is_meant)
+}
+
+/// Whether each row has a word of those meant.
+fn verdicts(batch: &RecordBatch, name: &str, is_meant: impl Fn(&str) -> bool) -> Result<Vec<bool>> {
+    test_column(column(batch, name)?, |cell| match cell {
+        Cell::Text(word) => is_meant(word),
+        _ => false,
+    })
 }
 
 /// Whether an event is an error, a denial or an exit: what a dropped subject's reason is read from (semantics rule 20).

@@ -371,16 +371,23 @@ fn everything(mut files: Vec<Arc<DataFile>>) -> Option<Vec<Arc<DataFile>>> {
     (files.len() > 1 || may_shrink).then_some(files)
 }
 
-/// The files of a finished day, without long ones that are not worth rewriting for the others.
+/// The files of a finished day, the shortest first, without long ones that are not worth rewriting for the others; a short
+/// one that is alone in that waits for the day's others.
 fn finished_day(files: Vec<Arc<DataFile>>) -> Option<Vec<Arc<DataFile>>> {
     let (mut rows, mut chosen) = (0_u64, Vec::new());
-    for file in files.into_iter().take(MAX_INPUTS) {
+    for file in files {
         let next = file.contents.rows;
-        if !chosen.is_empty() && next > rows.saturating_mul(WORTHWHILE) {
-            break;
+        if next > rows.saturating_mul(WORTHWHILE) {
+            if chosen.len() > 1 {
+                break;
+            }
+            (rows, chosen) = (0, Vec::new());
         }
         rows = rows.saturating_add(next);
         chosen.push(file);
+        if chosen.len() == MAX_INPUTS {
+            break;
+        }
     }
     (chosen.len() > 1).then_some(chosen)
 }

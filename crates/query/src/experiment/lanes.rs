@@ -287,10 +287,7 @@ impl Lane {
             .iter()
             .map(|field| plan.keep(field.clone().into()));
         let segments: Vec<usize> = segments.collect();
-        let (exposed, assigned) = (
-            plan.keep(Source::Exposed(id.to_owned())),
-            plan.keep(Source::Assigned(id.to_owned())),
-        );
+        let told = plan.keep(Source::Told(id.to_owned()));
         let names = |field| checked.segments.contains(&FieldRef::Field(field));
         plan.population.live &= !names(Field::Environment);
         plan.population.human &= !names(Field::Traffic);
@@ -303,8 +300,7 @@ impl Lane {
             variants: definition.variants.iter().map(|v| v.name.clone()).collect(),
             first_seen: definition.in_two_variants == TwoVariants::FirstSeen,
             include_open,
-            exposed,
-            assigned,
+            told,
             segments,
             values,
             covariate_us,

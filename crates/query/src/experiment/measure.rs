@@ -8,11 +8,12 @@
 use std::collections::HashSet;
 
 use datafusion::error::Result;
+use foldhash::fast::RandomState;
 use linkfunnel_funnel::{Clock, Entry, Events, Row, Scratch, Span, first_clock, speak_again};
 
 use super::plan::{ATTR_SCALE, Amount, Evidence, ExperimentPlan, Measured, UnitOf};
 use super::tally::{Cell, CodedTally, Group, Stat, earlier};
-use crate::columns::ABSENT;
+use crate::columns::{ABSENT, told_of};
 use crate::judge::{Hit, Labels, Subject, too_many};
 use crate::observe::Observer;
 use crate::plan::Plan;
@@ -41,10 +42,9 @@ struct Unit {
     segments: usize,
 }
 
-/// What one unit says of one metric.
+/// What one unit says of one metric besides whether it got to a step.
 #[derive(Debug, Clone, Copy)]
 enum Found {
-    Got(bool),
     Pair(i64, i64),
     Converted(u64),
     Censored(u64),
@@ -60,12 +60,15 @@ pub(crate) struct Experimenter {
     sightings: Vec<Sighting>,
     segments: Vec<u32>,
     /// Unit, variant and evidence of what was seen in this root before.
-    seen: HashSet<(i64, u32, Evidence)>,
+    seen: HashSet<(i64, u32, Evidence), RandomState>,
     /// The newest of them.
     last_seen: Option<(i64, u32, Evidence)>,
     units: Vec<Unit>,
     /// By unit: subjects, matured subjects, those that count, and of these how many got to each step.
     sums: Vec<i64>,
+    /// Of the unit at hand: the steps it got to or past, if they are known; and of each other thing that is measured, what
+    /// was found.
+    got: Option<u64>,
     found: Vec<Found>,
     /// By code of a variant, its index.
     variants: Vec<Option<Option<usize>>>,
@@ -233,7 +236,7 @@ impl Experimenter {
         self.units.binary_search_by_key(&key, |unit| unit.key).ok()
     }
 
-    /// Adds one unit, of which `found` says what was measured, to each of its groups.
+    /// Adds one unit, of which `got` and `found` say what was measured, to each of its groups.
     fn add(
         &mut self,
         experiment: &ExperimentPlan,
@@ -248,8 +251,13 @@ impl Experimenter {
             let cell = self.tally.cell(experiment, unit.variant, group);
             cell.units += 1;
             update(cell);
-            for (stat, found) in cell.stats.iter_mut().zip(&self.found) {
-                found.count(stat)?;
+            let mut others = self.found.iter();
+            for (stat, measured) in cell.stats.iter_mut().zip(experiment.measured()) {
+                match (measured, self.got) {
+                    (Measured::Step(step), Some(got)) => stat.count(got >> step & 1 == 1),
+                    (Measured::Step(_), None) => {}
+                    _ => others.next().map_or(Ok(()), |found| found.count(stat))?,
+                }
             }
         }
         Ok(())
@@ -257,11 +265,12 @@ impl Experimenter {
 }
 
 fn evidence_of(plan: &ExperimentPlan, value: impl Fn(usize) -> u32) -> Option<(u32, Evidence)> {
-    match (value(plan.exposed), value(plan.assigned)) {
-        (ABSENT, ABSENT) => None,
-        (ABSENT, variant) => Some((variant, Evidence::Assigned)),
-        (variant, _) => Some((variant, Evidence::Exposed)),
-    }
+    let (variant, is_exposure) = told_of(value(plan.told))?;
+    let evidence = match is_exposure {
+        true => Evidence::Exposed,
+        false => Evidence::Assigned,
+    };
+    Some((variant, evidence))
 }
 
 /// The index of a variant, by its code.
@@ -284,7 +293,6 @@ fn variant(
 impl Found {
     fn count(self, stat: &mut Stat) -> Result<()> {
         match (self, stat) {
-            (Found::Got(got), stat) => stat.count(got),
             (Found::Pair(x, y), stat) => stat.add(x, y)?,
             (Found::Converted(at_us), Stat::Times(times)) => times.converted(at_us),
             (Found::Censored(at_us), Stat::Times(times)) => times.censored(at_us),
@@ -348,10 +356,13 @@ impl Run<'_> {
                     },
                     after,
                 };
+                by.got = counts.then_some(got);
                 by.found.clear();
-                let measured = experiment.metrics.iter().chain(&experiment.steps);
+                let others = experiment
+                    .measured()
+                    .filter(|of| !matches!(of, Measured::Step(_)));
                 by.found
-                    .extend(measured.map(|measured| values.found(*measured, &entry, got, counts)));
+                    .extend(others.map(|measured| values.found(measured, &entry, got, counts)));
                 let matured = u64::from(entry.matured);
                 by.tally.odd.open += 1 - matured;
                 by.add(experiment, unit, |cell| cell.matured += matured)?;
@@ -404,11 +415,9 @@ impl Run<'_> {
     fn subjects(&mut self, by: &mut Experimenter, whole: &Subject<'_>) -> Result<()> {
         let experiment = self.experiment;
         let steps: Vec<usize> = experiment
-            .metrics
-            .iter()
-            .chain(&experiment.steps)
+            .measured()
             .map(|measured| match measured {
-                Measured::Subjects(step) => *step,
+                Measured::Subjects(step) => step,
                 _ => 0,
             })
             .collect();
@@ -464,6 +473,7 @@ impl Run<'_> {
                 .is_some_and(|at_us| at_us >= over_us);
             let sums = &by.sums[place * width..][..width];
             let (subjects, matured) = (sums[0].unsigned_abs(), sums[1].unsigned_abs());
+            by.got = None;
             by.found.clear();
             let pairs = sums[3..].iter().map(|got| Found::Pair(sums[2], *got));
             by.found.extend(pairs);
@@ -495,13 +505,12 @@ impl Values<'_> {
         }
         let last = self.run.plan.rules.steps().len() - 1;
         match measured {
-            Measured::Step(step) => Found::Got(got >> step & 1 == 1),
             Measured::Mean(value) => Found::Pair(self.covariate(value), self.value(value)),
             Measured::Ratio(of, by) => Found::Pair(self.value(by), self.value(of)),
             Measured::Cost(value) => {
                 Found::Pair(self.value(value), i64::from(got >> last & 1 == 1))
             }
-            Measured::Subjects(_) | Measured::Time(_) => Found::Nothing,
+            Measured::Step(_) | Measured::Subjects(_) | Measured::Time(_) => Found::Nothing,
         }
     }
 

@@ -78,9 +78,8 @@ pub(crate) struct ExperimentPlan {
     pub(crate) first_seen: bool,
     /// Whether units whose window still runs are measured too.
     pub(crate) include_open: bool,
-    /// Indices into the plan's sources: the variant of an exposure, of an assignment.
-    pub(crate) exposed: usize,
-    pub(crate) assigned: usize,
+    /// Index into the plan's sources of what an event tells of the experiment.
+    pub(crate) told: usize,
     /// Indices into the plan's sources of the fields by which the effect is shown apart.
     pub(crate) segments: Vec<usize>,
     /// What the events of a value add; a value is known by its bit in the outcomes of an event.
@@ -100,5 +99,10 @@ impl ExperimentPlan {
     /// thing that is assigned.
     pub(crate) fn starts_at_exposure(&self) -> bool {
         self.unit == UnitOf::Subject
+    }
+
+    /// All that is measured, in the order of [`super::tally::Cell::stats`].
+    pub(crate) fn measured(&self) -> impl Iterator<Item = Measured> {
+        self.metrics.iter().chain(&self.steps).copied()
     }
 }

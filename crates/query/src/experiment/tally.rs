@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
+use foldhash::fast::RandomState;
 use linkfunnel_funnel::Follow;
 use linkfunnel_stats::{Clusters, Pairs};
 
@@ -188,7 +189,7 @@ pub(crate) struct CodedTally {
     /// By variant, where its cell of all units and those of days are among the cells.
     of_days: Vec<Vec<Option<usize>>>,
     /// By variant, field and code of a segment, where its cell is.
-    of_segments: HashMap<(usize, usize, u32), usize>,
+    of_segments: HashMap<(usize, usize, u32), usize, RandomState>,
     pub(crate) odd: Odd,
 }
 

@@ -257,7 +257,7 @@ pub(super) async fn deal(
         .map(|_| Shard::new(Arc::clone(&plan), Membership::Hoped))
         .collect();
     for batch in &whole {
-        let roots = crate::columns::int64s(batch, "root_key").unwrap().0;
+        let roots = crate::columns::int64s(batch, "root_key").unwrap().values;
         let mut start = 0;
         while start < batch.num_rows() {
             let same = roots[start..]

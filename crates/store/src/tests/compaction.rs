@@ -64,6 +64,24 @@ async fn a_finished_day_becomes_one_file_and_days_stay_apart() {
 }
 
 #[tokio::test]
+async fn a_tiny_file_does_not_keep_the_others_of_its_day_apart() {
+    let lab = Lab::new().await;
+    commit(&lab.store, vec![run_of("s", 0, 0, 1)]).await;
+    for i in 0..3 {
+        commit(&lab.store, vec![run_of("s", 0, 1 + i * 20, 20)]).await;
+    }
+    lab.pass(2 * DAY_US);
+    let report = lab.store.compact(CompactOptions::default()).await.unwrap();
+    assert_eq!((report.merges, report.rows), (1, 60));
+    assert_eq!(
+        lab.store.view().files(),
+        2,
+        "it is not worth their rewriting"
+    );
+    assert_eq!(ids(&lab.store, &lab.store.view()).await.len(), 61);
+}
+
+#[tokio::test]
 async fn dropped_copies_are_counted_by_the_commit_that_drops_them() {
     let lab = Lab::new().await;
     let row = |offset| (offset, START_US + offset, event("a", "c", START_US));
