@@ -79,10 +79,11 @@ pub use effort::{
 pub use engine::{Engine, EngineOptions, Pseudonym};
 pub use error::{Error, Result};
 pub use experiment::{
-    AnytimeTold, ArmTold, Between, ComparisonTold, CurvePoint, DayTold, ExperimentAnswer,
-    ExperimentQuestion, GuardrailTold, GuardrailVerdict, Health, HeterogeneityTold, LookTold,
-    MethodTold, MetricTold, SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold,
-    StratifiedTold, TimeArm, TimeComparison, TimeTold, VariantTold, VerdictTold,
+    AgeArm, AgeTold, AnytimeTold, ArmTold, Between, ComparisonTold, CurvePoint, DayTold,
+    ExperimentAnswer, ExperimentQuestion, GuardrailTold, GuardrailVerdict, Health,
+    HeterogeneityTold, LookTold, MethodTold, MetricTold, SampleRatioTold, SegmentRatio,
+    SegmentTold, SegmentsTold, StepTold, StratifiedTold, TimeArm, TimeComparison, TimeTold,
+    VariantTold, VerdictTold,
 };
 pub use experiment_plan::{
     ArmUnits, DEFAULT_AFTER_DAYS, DEFAULT_LOOKS, ExperimentPlanAnswer, ExperimentPlanQuestion,

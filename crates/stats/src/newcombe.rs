@@ -23,17 +23,29 @@ pub fn newcombe(of: (u64, u64), from: (u64, u64)) -> Option<Estimate> {
 /// [`newcombe`] at another z than that of 95 %.
 pub(crate) fn newcombe_at(of: (u64, u64), from: (u64, u64), z: f64) -> Option<Estimate> {
     let (one, zero) = (wilson_at(of.0, of.1, z)?, wilson_at(from.0, from.1, z)?);
-    let (p1, p0) = (float(of.0) / float(of.1), float(from.0) / float(from.1));
-    let value = p1 - p0;
-    let below = (p1 - one.low).hypot(zero.high - p0);
-    let above = (one.high - p1).hypot(p0 - zero.low);
-    Some(Estimate {
+    let estimate = |(successes, n): (u64, u64), interval| Estimate {
+        value: float(successes) / float(n),
+        interval,
+    };
+    Some(square_and_add(estimate(of, one), estimate(from, zero)))
+}
+
+/// A difference of two shares from an interval of each, all of one level: its limits lie as far off as those of the two do
+/// together. Between −1 and 1.
+///
+/// Source: Zou, G. Y. and Donner, A. (2008), "Construction of confidence limits about effect measures: a general approach",
+/// Statistics in Medicine 27, 1693–1702; with Wilson's intervals it is Newcombe's method 10.
+pub(crate) fn square_and_add(one: Estimate, zero: Estimate) -> Estimate {
+    let value = one.value - zero.value;
+    let below = (one.value - one.interval.low).hypot(zero.interval.high - zero.value);
+    let above = (one.interval.high - one.value).hypot(zero.value - zero.interval.low);
+    Estimate {
         value,
         interval: Interval {
             low: (value - below).max(-1.0),
             high: (value + above).min(1.0),
         },
-    })
+    }
 }
 
 #[cfg(test)]

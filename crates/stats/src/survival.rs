@@ -15,7 +15,9 @@
 //! conversions alone.
 
 use crate::difference::wide;
-use crate::{Estimate, Interval, Z_95, float, wilson};
+use crate::newcombe::square_and_add;
+use crate::wilson::wilson_at;
+use crate::{Estimate, Interval, Level, Z_95, float};
 
 /// One half, and a little for the rounding of the product: a curve that meets one half exactly has its median there.
 const HALF: f64 = 0.5 + 1e-12;
@@ -117,12 +119,26 @@ impl Survival {
     /// # Errors
     /// [`NotObserved`] until somebody has been followed that far.
     pub fn converted_by_end(&self) -> Result<Estimate, NotObserved> {
+        self.estimate(Z_95)
+    }
+
+    /// By how much the share that converts by the window's end is above that of another group, with an interval of this
+    /// level made of the two groups' own (Zou and Donner 2008).
+    ///
+    /// # Errors
+    /// [`NotObserved`] until somebody of each has been followed that far.
+    pub fn above(&self, other: &Survival, level: Level) -> Result<Estimate, NotObserved> {
+        let z = level.z();
+        Ok(square_and_add(self.estimate(z)?, other.estimate(z)?))
+    }
+
+    fn estimate(&self, z: f64) -> Result<Estimate, NotObserved> {
         if self.matured == 0 || (self.at_risk_at_end == 0 && !self.used_up) {
             return Err(NotObserved);
         }
         Ok(Estimate {
             value: 1.0 - self.surviving,
-            interval: self.interval(),
+            interval: self.interval(z),
         })
     }
 
@@ -131,21 +147,21 @@ impl Survival {
         self.median
     }
 
-    fn interval(&self) -> Interval {
+    fn interval(&self, z: f64) -> Interval {
         // None or all converted, or as good as that to the last digit of a float.
         let of_matured = if self.surviving >= 1.0 {
             0
         } else if self.surviving <= 0.0 {
             self.matured
         } else {
-            return self.log_log();
+            return self.log_log(z);
         };
-        wilson(of_matured, self.matured).expect("somebody's window is over")
+        wilson_at(of_matured, self.matured, z).expect("somebody's window is over")
     }
 
-    fn log_log(&self) -> Interval {
+    fn log_log(&self, z: f64) -> Interval {
         let log = self.surviving.ln();
-        let factor = (Z_95 * self.variance.sqrt() / -log).exp();
+        let factor = (z * self.variance.sqrt() / -log).exp();
         // The greater power of a number below 1 is the lesser share surviving: the greater share converted.
         Interval {
             low: 1.0 - (log / factor).exp(),
@@ -157,6 +173,7 @@ impl Survival {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wilson;
 
     fn at(time: u64, converted: u64, censored: u64) -> Moment {
         Moment {

@@ -309,7 +309,11 @@ fn any_times_give_numbers_or_nulls() {
             (moments, dice.count(), dice.count())
         };
         let (one, zero) = (arm(), arm());
-        if let Ok(got) = Survival::new(&one.0, one.1, one.2).converted_by_end() {
+        let survivals = [&one, &zero].map(|arm| Survival::new(&arm.0, arm.1, arm.2));
+        if let Ok(got) = survivals[0].converted_by_end() {
+            finite_estimate(got);
+        }
+        if let Ok(got) = survivals[0].above(&survivals[1], Level::default()) {
             finite_estimate(got);
         }
         let until = one.2;

@@ -6,7 +6,7 @@
 #[path = "../examples/simulate/tables/mod.rs"]
 mod tables;
 
-use linkfunnel_stats::{Moment, Survival};
+use linkfunnel_stats::{Level, Moment, Survival};
 use tables::arms::Rates;
 use tables::coverage::known;
 use tables::runs::count;
@@ -29,15 +29,15 @@ impl Dice {
     }
 }
 
-/// A cohort in which 7 of 10 convert, most of them soon; subjects enter evenly over `age`, and are watched to its end.
-fn cohort(dice: &mut Dice, age: u64) -> Survival {
+/// A cohort in which so many of 10 convert, most of them soon; subjects enter evenly over `age`, and are watched to its end.
+fn cohort(dice: &mut Dice, converting: u64, age: u64) -> Survival {
     let (mut at_risk_at_end, mut matured) = (0, 0);
     let mut times = vec![(0, 0); usize::try_from(WINDOW + 1).unwrap()];
     for _ in 0..SUBJECTS {
         let watched = dice.below(age);
         // The least of two even draws: half have converted after three tenths of the window.
         let after = dice.below(WINDOW + 1).min(dice.below(WINDOW + 1));
-        let converts = dice.below(10) < 7;
+        let converts = dice.below(10) < converting;
         matured += u64::from(watched >= WINDOW);
         match (converts && after <= watched, watched >= WINDOW) {
             (true, _) => times[usize::try_from(after).unwrap()].0 += 1,
@@ -61,7 +61,7 @@ fn the_expected_rate_of_a_young_cohort_covers_the_true_one() {
     for age in [1_005, 1_020, 1_050, 1_200, 1_500, 2_000, 4_000] {
         let (mut given, mut covered) = (0, 0);
         for seed in 0..COHORTS {
-            let survival = cohort(&mut Dice(seed * 7_919 + age), age);
+            let survival = cohort(&mut Dice(seed * 7_919 + age), 7, age);
             if let Ok(estimate) = survival.converted_by_end() {
                 given += 1;
                 let interval = estimate.interval;
@@ -80,7 +80,47 @@ fn the_expected_rate_of_a_young_cohort_covers_the_true_one() {
 #[test]
 fn a_cohort_younger_than_its_window_has_no_expected_rate() {
     for seed in 0..50 {
-        assert!(cohort(&mut Dice(seed), WINDOW).converted_by_end().is_err());
+        assert!(
+            cohort(&mut Dice(seed), 7, WINDOW)
+                .converted_by_end()
+                .is_err()
+        );
+    }
+}
+
+#[test]
+fn the_difference_of_two_young_cohorts_covers_the_true_one_and_is_mirrored() {
+    let level = Level::default();
+    for (one, zero, age) in [
+        (7_u8, 6_u8, 1_200),
+        (5, 5, 2_000),
+        (2, 1, 4_000),
+        (9, 8, 1_500),
+    ] {
+        let truth = (f64::from(one) - f64::from(zero)) / 10.0;
+        let (mut given, mut covered) = (0, 0);
+        for seed in 0..COHORTS {
+            let mut dice = Dice(seed * 6_007 + age);
+            let one = cohort(&mut dice, u64::from(one), age);
+            let zero = cohort(&mut dice, u64::from(zero), age);
+            let Ok(found) = one.above(&zero, level) else {
+                continue;
+            };
+            let back = zero.above(&one, level).unwrap();
+            assert_eq!(
+                (found.value, found.interval.low, found.interval.high),
+                (-back.value, -back.interval.high, -back.interval.low)
+            );
+            given += 1;
+            let interval = found.interval;
+            covered += u64::from(interval.low <= truth && truth <= interval.high);
+        }
+        assert!(given > 1_000, "given for {given} of {COHORTS} at age {age}");
+        let (least, most) = (given * 935 / 1000, given * 970 / 1000);
+        assert!(
+            (least..=most).contains(&covered),
+            "{covered} of {given} where {one} and {zero} of 10 convert"
+        );
     }
 }
 

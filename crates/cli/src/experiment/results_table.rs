@@ -1,8 +1,8 @@
 //! The results of an experiment as a person reads them: what follows, whether it can be trusted, then the numbers.
 
 use linkfunnel_query::{
-    ArmTold, ComparisonTold, ExperimentAnswer, ExperimentChange, GuardrailTold, MetricTold,
-    SegmentsTold,
+    AgeArm, AgeTold, ArmTold, Between, ComparisonTold, ExperimentAnswer, ExperimentChange,
+    GuardrailTold, MetricTold, SegmentsTold,
 };
 
 use crate::grid::{Cell, Grid, Row, fold, tame};
@@ -13,6 +13,8 @@ use crate::words;
 const NONE: &str = "–";
 /// Longest name shown, in columns.
 const MAX_NAME: usize = 28;
+/// Days since exposure that have a line, besides the last.
+const DAYS_SHOWN: [usize; 9] = [1, 2, 3, 7, 14, 30, 60, 90, 180];
 
 /// The whole text, ending in a line end.
 pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
@@ -53,6 +55,14 @@ pub(super) fn render(answer: &ExperimentAnswer, screen: Screen) -> String {
                 &format!("{} by {}", answer.primary[0].name, segments.field),
                 by_segment(segments, answer),
             );
+        }
+        if let Some(ages) = by_age(answer) {
+            let step = answer.time.as_ref().map_or("", |time| &time.step);
+            let title = format!(
+                "{} by the end of each day since exposure",
+                tame(step, MAX_NAME)
+            );
+            section(&title, ages);
         }
         out.push('\n');
         for line in notes(answer) {
@@ -316,6 +326,49 @@ fn by_segment(segments: &SegmentsTold, answer: &ExperimentAnswer) -> Grid {
             .to_vec(),
         rows,
     }
+}
+
+/// The share of each variant some days after exposure, and its difference to the control's; `None` where there is but one day.
+fn by_age(answer: &ExperimentAnswer) -> Option<Grid> {
+    let days = &answer.by_day_since_exposure;
+    let metric = answer.primary.first().filter(|_| days.len() > 1)?;
+    let others = || answer.variants.iter().filter(|variant| !variant.is_control);
+    let several = answer.variants.len() > 2;
+    let names = answer.variants.iter().map(|variant| variant.name.as_str());
+    let mut head: Vec<String> = names.map(|name| tame(name, MAX_NAME)).collect();
+    head.extend(others().map(|variant| match several {
+        true => format!("{}, difference", tame(&variant.name, MAX_NAME)),
+        false => "difference".to_owned(),
+    }));
+    let is_shown = |day: usize| DAYS_SHOWN.contains(&day) || day == days.len();
+    let row = |age: &AgeTold| {
+        let share = |arm: &AgeArm| arm.value.map_or(NONE.to_owned(), words::percent);
+        let between = |one: &Between| match one.value {
+            None => NONE.to_owned(),
+            value => format!(
+                "{} ({})",
+                by(value, metric),
+                interval((one.low, one.high), metric)
+            ),
+        };
+        let shares = age.arms.iter().map(share);
+        Row {
+            label: format!("day {}", age.day),
+            cells: shares
+                .chain(age.differences.iter().map(between))
+                .map(Cell::from)
+                .collect(),
+            ..Row::default()
+        }
+    };
+    Some(Grid {
+        head,
+        rows: days
+            .iter()
+            .filter(|age| is_shown(age.day))
+            .map(row)
+            .collect(),
+    })
 }
 
 /// What the tables do not say.

@@ -46,6 +46,8 @@ pub struct ExperimentAnswer {
     pub by_day: Vec<DayTold>,
     /// The first primary metric of those exposed on each day.
     pub by_exposure_day: Vec<DayTold>,
+    /// The first primary metric's step by days since exposure, as far as somebody was followed; empty where `time` is null.
+    pub by_day_since_exposure: Vec<AgeTold>,
     /// Where this comes from.
     pub meta: Meta,
 }
@@ -457,4 +459,36 @@ pub struct DayTold {
     pub arms: Vec<ArmTold>,
     /// By variant beside the control: the difference with the band that holds at all times.
     pub differences: Vec<Between>,
+}
+
+/// A step by the end of a day since exposure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgeTold {
+    /// Which day, from 1: it ends so many times 24 hours after exposure, the last with the window.
+    pub day: usize,
+    /// By variant.
+    pub arms: Vec<AgeArm>,
+    /// By variant beside the control: the difference of the shares, with an interval for this day alone, at the
+    /// experiment's level.
+    pub differences: Vec<Between>,
+}
+
+/// A variant on a day since exposure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgeArm {
+    /// The variant's name.
+    pub variant: String,
+    /// Units followed to the day's end that had not taken the step before the day.
+    pub at_risk: u64,
+    /// Those of them that took it on the day.
+    pub converted: u64,
+    /// Of all units, the share that took it by the day's end (Kaplan–Meier over whole days).
+    pub value: Option<f64>,
+    /// Its 95 % interval (log–log; Wilson's where nobody or everybody took it).
+    pub low: Option<f64>,
+    /// The interval's upper end.
+    pub high: Option<f64>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }

@@ -85,7 +85,7 @@ impl Reading {
             Stat::Rate { reached, units } => {
                 Counts::new(*reached, *units).map_or(self.nobody(), Arm::Rate)
             }
-            Stat::Times(times) => Arm::Time(Box::new(Curve::new(times))),
+            Stat::Times(times) => Arm::Time(Box::new(Curve::new(&times.follow))),
             Stat::Clusters(clusters) => {
                 let mean = ArmMean::of_clusters(clusters);
                 let (x, y) = (count(clusters.sum_x()), count(clusters.sum_y()));

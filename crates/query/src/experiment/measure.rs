@@ -46,9 +46,12 @@ struct Unit {
 #[derive(Debug, Clone, Copy)]
 enum Found {
     Pair(i64, i64),
-    Converted(u64),
-    Censored(u64),
-    ToEnd,
+    /// When it got there after exposure, if it did; how long it was followed, and how long it can be. All µs.
+    Timed {
+        at_us: Option<u64>,
+        followed_us: u64,
+        window_us: u64,
+    },
     /// Nothing yet: its window still runs.
     Nothing,
 }
@@ -294,9 +297,14 @@ impl Found {
     fn count(self, stat: &mut Stat) -> Result<()> {
         match (self, stat) {
             (Found::Pair(x, y), stat) => stat.add(x, y)?,
-            (Found::Converted(at_us), Stat::Times(times)) => times.converted(at_us),
-            (Found::Censored(at_us), Stat::Times(times)) => times.censored(at_us),
-            (Found::ToEnd, Stat::Times(times)) => times.to_end(),
+            (
+                Found::Timed {
+                    at_us,
+                    followed_us,
+                    window_us,
+                },
+                Stat::Times(times),
+            ) => times.add(at_us, followed_us, window_us),
             _ => {}
         }
         Ok(())
@@ -498,7 +506,7 @@ struct Values<'v> {
 impl Values<'_> {
     fn found(&self, measured: Measured, entry: &Entry<'_>, got: u64, counts: bool) -> Found {
         if let Measured::Time(step) = measured {
-            return self.time(step, entry);
+            return self.time(step, entry, got);
         }
         if !counts {
             return Found::Nothing;
@@ -514,23 +522,26 @@ impl Values<'_> {
         }
     }
 
-    /// The clock of the rules starts a microsecond before exposure.
-    fn time(&self, step: usize, entry: &Entry<'_>) -> Found {
-        let Some(followed_us) = entry.followed_us.and_then(|us| us.checked_sub(1)) else {
-            return Found::Censored(0);
-        };
-        let at_us = entry.time_us(step).map(|us| us.abs_diff(self.unit.at_us));
-        match at_us.filter(|at_us| *at_us <= followed_us) {
-            Some(at_us) => Found::Converted(at_us),
-            None if entry.matured => Found::ToEnd,
-            None => Found::Censored(followed_us),
+    /// When the step was taken, or got past unseen: then with the next one that was taken.
+    fn time(&self, step: usize, entry: &Entry<'_>, got: u64) -> Found {
+        let is_past = got >> step & 1 == 1;
+        let next = || (step..=entry.furthest).find_map(|next| entry.time_us(next));
+        let at_us = entry.time_us(step).or_else(|| next().filter(|_| is_past));
+        Found::Timed {
+            at_us: at_us.map(|us| us.abs_diff(self.unit.at_us)),
+            // the clock of the rules starts a microsecond before exposure
+            followed_us: entry.followed_us.map_or(0, |us| us.saturating_sub(1)),
+            window_us: self.window_us().unsigned_abs(),
         }
+    }
+
+    fn window_us(&self) -> i64 {
+        self.run.plan.rules.window_us() - 1
     }
 
     /// What the events inside the window add up to.
     fn value(&self, value: usize) -> i64 {
-        let window_us = self.run.plan.rules.window_us() - 1;
-        let last_us = self.unit.at_us.saturating_add(window_us);
+        let last_us = self.unit.at_us.saturating_add(self.window_us());
         let end = self.after.hits.partition_point(|hit| hit.at_us <= last_us);
         self.sum(&self.after, 0..end, value)
     }

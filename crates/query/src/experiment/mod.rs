@@ -4,6 +4,7 @@
 //! operator and matcher as every funnel question ([`measure`]) into sufficient statistics ([`tally`]); what these say is
 //! told by [`report`], whether they can be trusted by [`health`], and what follows by [`verdict`].
 
+mod ages;
 mod answer;
 mod compare;
 mod curve;
@@ -21,10 +22,10 @@ mod tally;
 mod verdict;
 
 pub use answer::{
-    AnytimeTold, ArmTold, Between, ComparisonTold, CurvePoint, DayTold, ExperimentAnswer,
-    GuardrailTold, GuardrailVerdict, Health, HeterogeneityTold, LookTold, MethodTold, MetricTold,
-    SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold, StratifiedTold, TimeArm,
-    TimeComparison, TimeTold, VariantTold, VerdictTold,
+    AgeArm, AgeTold, AnytimeTold, ArmTold, Between, ComparisonTold, CurvePoint, DayTold,
+    ExperimentAnswer, GuardrailTold, GuardrailVerdict, Health, HeterogeneityTold, LookTold,
+    MethodTold, MetricTold, SampleRatioTold, SegmentRatio, SegmentTold, SegmentsTold, StepTold,
+    StratifiedTold, TimeArm, TimeComparison, TimeTold, VariantTold, VerdictTold,
 };
 pub(crate) use kept::Measurements;
 pub(crate) use measure::Experimenter;

@@ -119,6 +119,7 @@ impl<'r> Report<'r> {
             time: self.time(),
             by_day,
             by_exposure_day,
+            by_day_since_exposure: self.ages(),
             meta,
         }
     }

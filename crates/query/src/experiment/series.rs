@@ -1,8 +1,9 @@
-//! The first primary metric over time: when its step is taken, and by day of exposure.
+//! The first primary metric over time: when its step is taken, by day since exposure, and by day of exposure.
 
-use linkfunnel_stats::restricted_mean_difference;
+use linkfunnel_stats::{NotObserved, restricted_mean_difference};
 
-use super::answer::{Between, DayTold, TimeArm, TimeComparison, TimeTold};
+use super::ages::Age;
+use super::answer::{AgeArm, AgeTold, Between, DayTold, TimeArm, TimeComparison, TimeTold};
 use super::compare::{Arm, Compared};
 use super::curve::Curve;
 use super::lanes::Place;
@@ -13,8 +14,7 @@ use crate::trend;
 
 impl Report<'_> {
     pub(crate) fn time(&self) -> Option<TimeTold> {
-        let metric = self.lanes.lanes[0].metrics.len() + self.lanes.curve?;
-        let place = Place { lane: 0, metric };
+        let place = self.curve()?;
         let reading = self.reading_of(place, self.level);
         let measurement = self.measured(place, &Group::Total);
         let curve = |arm: &Arm| match arm {
@@ -51,6 +51,56 @@ impl Report<'_> {
         })
     }
 
+    /// Where the first metric's step is followed.
+    fn curve(&self) -> Option<Place> {
+        let metric = self.lanes.lanes[0].metrics.len() + self.lanes.curve?;
+        Some(Place { lane: 0, metric })
+    }
+
+    /// The first metric's step by days since exposure: whether an effect wears off or grows.
+    pub(crate) fn ages(&self) -> Vec<AgeTold> {
+        let Some(place) = self.curve() else {
+            return Vec::new();
+        };
+        let of = |stat: &Option<&Stat>| match stat {
+            Some(Stat::Times(times)) => times.ages.days(),
+            _ => Vec::new(),
+        };
+        let stats = self.stats(place, &Group::Total);
+        let all: Vec<Vec<Age>> = stats.iter().map(of).collect();
+        let days = all.iter().map(Vec::len).max().unwrap_or(0);
+        let told = (0..days).map(|day| AgeTold {
+            day: day + 1,
+            arms: (all.iter().enumerate())
+                .map(|(variant, ages)| age_arm(self.name(variant), ages.get(day)))
+                .collect(),
+            differences: self
+                .others()
+                .map(|variant| {
+                    let (one, zero) = (all[variant].get(day), all[self.control].get(day));
+                    self.age_difference(one, zero)
+                })
+                .collect(),
+        });
+        told.collect()
+    }
+
+    fn age_difference(&self, one: Option<&Age>, zero: Option<&Age>) -> Between {
+        let found = one.zip(zero).ok_or(NotObserved);
+        match found.and_then(|(one, zero)| one.so_far.above(&zero.so_far, self.level)) {
+            Ok(found) => Between {
+                value: Some(found.value),
+                low: Some(found.interval.low),
+                high: Some(found.interval.high),
+                code: None,
+            },
+            Err(_) => Between {
+                code: Some(NotObserved::CODE.to_owned()),
+                ..Between::default()
+            },
+        }
+    }
+
     /// The first metric cumulated by day of exposure, and of each day.
     pub(crate) fn days(&self) -> (Vec<DayTold>, Vec<DayTold>) {
         let place = self.lanes.places[0];
@@ -82,6 +132,20 @@ impl Report<'_> {
             arms: self.told(place, &measurement.arms),
             differences: measurement.compared.iter().map(band).collect(),
         }
+    }
+}
+
+fn age_arm(variant: &str, age: Option<&Age>) -> AgeArm {
+    let found = age.ok_or(NotObserved);
+    let share = found.and_then(|age| age.so_far.converted_by_end());
+    AgeArm {
+        variant: variant.to_owned(),
+        at_risk: age.map_or(0, |age| age.at_risk),
+        converted: age.map_or(0, |age| age.converted),
+        value: share.ok().map(|share| share.value),
+        low: share.ok().map(|share| share.interval.low),
+        high: share.ok().map(|share| share.interval.high),
+        code: share.err().map(|_| NotObserved::CODE.to_owned()),
     }
 }
 

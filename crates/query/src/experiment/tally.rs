@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 use foldhash::fast::RandomState;
-use linkfunnel_funnel::Follow;
 use linkfunnel_stats::{Clusters, Pairs};
 
+use super::ages::Times;
 use super::plan::{ExperimentPlan, Measured};
 use crate::judge::Labels;
 use crate::operator::{MAX_SEGMENTS, SegmentLimit};
@@ -29,7 +29,7 @@ pub(crate) enum Stat {
     /// Two numbers a unit: see [`Measured`] for which.
     Pairs(Pairs),
     /// When they got there.
-    Times(Box<Follow>),
+    Times(Box<Times>),
 }
 
 impl Stat {

@@ -7,6 +7,7 @@ mod compare;
 mod delivery;
 mod drivers;
 mod effort;
+mod experiment_ages;
 mod experiment_results;
 mod experiment_verdicts;
 mod experiments;
