@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use linkfunnel_model::Interval;
+use linkfunnel_model::{CompareWord, Interval};
 use linkfunnel_query::{FunnelAnswer, ResultQuestion};
 use serde::Deserialize;
 
@@ -37,6 +37,9 @@ pub(crate) struct Asked {
     /// Over time: `hour`, `day`, `week` or `month`.
     #[param(inline)]
     interval: Option<Interval>,
+    /// The same over another range beside it: `previous_period` or `previous_year`.
+    #[param(inline)]
+    compare: Option<CompareWord>,
     /// Conditions as in a funnel question, as JSON: `[{"field":"surface","op":"eq","value":"hosted_page"}]`.
     filters: Option<String>,
     /// More to answer, comma-separated: `time_to_convert`.
@@ -93,6 +96,7 @@ fn question(id: String, asked: Asked) -> Answer<ResultQuestion> {
         by: words(asked.by.as_deref()),
         limit: asked.limit,
         interval: asked.interval,
+        compare: asked.compare,
         include: known_words(asked.include.as_deref(), "/include")?,
         as_of: asked.as_of,
     })

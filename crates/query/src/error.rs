@@ -140,6 +140,14 @@ impl Error {
         }
     }
 
+    /// The same with its pointer rewritten, where the question stood at another place than its caller sees.
+    pub(crate) fn at(mut self, rewrite: impl FnOnce(&str) -> String) -> Error {
+        if let Error::Invalid { pointer, .. } = &mut self {
+            *pointer = rewrite(pointer);
+        }
+        self
+    }
+
     /// The HTTP status that fits this error.
     pub fn status(&self) -> u16 {
         match self {

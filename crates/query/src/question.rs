@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linkfunnel_model::{
-    Attribution, Breakdown, Condition, FunnelDefinition, FunnelQuestion, FunnelRef, Include,
-    Interval, Range,
+    Attribution, Breakdown, CompareWord, Condition, FunnelDefinition, FunnelQuestion, FunnelRef,
+    Include, Interval, Range,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -145,6 +145,8 @@ pub struct ResultQuestion {
     pub limit: Option<usize>,
     /// Over time.
     pub interval: Option<Interval>,
+    /// With which other range it is compared.
+    pub compare: Option<CompareWord>,
     /// More to answer.
     pub include: Vec<Include>,
     /// The view to read; the current one when absent.

@@ -12,10 +12,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days};
 use chrono_tz::Tz;
-use linkfunnel_model::{Breakdown, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Mistake, Range};
+use linkfunnel_model::{
+    Breakdown, Compare, DEFAULT_SEGMENTS, FunnelQuestion, FunnelRef, Mistake, Range,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::answer::{FunnelAnswer, Group};
+use crate::compare::Comparison;
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::funnel::{Prepared, executed};
@@ -79,6 +82,7 @@ impl Engine {
                 attribution: BTreeMap::new(),
             }),
             interval: question.interval,
+            compare: question.compare.map(Compare::Word),
             include: question.include,
             as_of: question.as_of,
             ..FunnelQuestion::of(FunnelRef::Id(question.funnel), range)
@@ -129,11 +133,22 @@ impl Tags {
         let watermark_us = run.view.watermark_us;
         let plan = &prepared.plan;
         let over = plan.buckets.iter().filter(|bucket| plan.is_over(bucket));
+        // the range compared with is over as a whole, and so is the question's own
+        let compared = prepared.checked.compare.map(|other| {
+            let is_over = |to_us: i64| {
+                let over_us = to_us
+                    .saturating_sub(1)
+                    .saturating_add(plan.rules.window_us());
+                watermark_us.is_some_and(|watermark_us| watermark_us >= over_us)
+            };
+            [plan.span.to_us, other.to_us].map(is_over)
+        });
         Ok(Tags {
             settled: tag(serde_json::json!([
                 "settled",
                 watermark_us.is_some(),
-                over.count()
+                over.count(),
+                compared
             ])),
             now: tag(serde_json::json!(["now", watermark_us])),
         })
@@ -149,7 +164,12 @@ fn is_settled(answer: &FunnelAnswer) -> bool {
             .chain([(group.open, group.entered, group.matured.entered)]);
         states.all(|(open, entered, matured)| open == 0 && entered == matured)
     };
+    let other_is_over = |other: &Comparison| {
+        let mut all = other.groups.iter().chain([&other.total]);
+        all.all(|compared| compared.entered == compared.matured.entered)
+    };
     answer.groups.iter().chain([&answer.total]).all(is_over)
+        && answer.compare.as_ref().is_none_or(other_is_over)
 }
 
 /// The funnel is named by the path here.

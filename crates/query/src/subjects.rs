@@ -89,12 +89,11 @@ impl Engine {
 
 /// The segment's keys are checked as the breakdown they stand for.
 fn at_segment(mistake: Mistake) -> Error {
-    let pointer = match mistake.pointer.as_str() {
+    Error::from(mistake).at(|pointer| match pointer {
         "/breakdown/limit" => "/segment_limit".to_owned(),
         other if other.starts_with("/breakdown") => "/segment".to_owned(),
         other => other.to_owned(),
-    };
-    Mistake { pointer, ..mistake }.into()
+    })
 }
 
 fn list_plan(question: &SubjectsQuestion, prepared: &Prepared, limit: usize) -> Result<ListPlan> {

@@ -215,25 +215,9 @@ impl Level {
 
 /// What stands in the breakdown of a funnel question is a parameter of its own here.
 pub(crate) fn at_by(error: Error) -> Error {
-    match error {
-        Error::Invalid {
-            status,
-            code,
-            pointer,
-            detail,
-        } => {
-            let pointer = match pointer.strip_prefix("/breakdown") {
-                Some("") => "/by".to_owned(),
-                Some(rest) => rest.to_owned(),
-                None => pointer,
-            };
-            Error::Invalid {
-                status,
-                code,
-                pointer,
-                detail,
-            }
-        }
-        other => other,
-    }
+    error.at(|pointer| match pointer.strip_prefix("/breakdown") {
+        Some("") => "/by".to_owned(),
+        Some(rest) => rest.to_owned(),
+        None => pointer.to_owned(),
+    })
 }

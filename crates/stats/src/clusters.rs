@@ -76,6 +76,12 @@ impl Clusters {
         subjects * subjects / wide(squares)
     }
 
+    /// Units by subjects and successes.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = ((u32, u32), f64)> {
+        let pairs = self.by_pair.iter();
+        pairs.map(|(pair, units)| (*pair, float(*units)))
+    }
+
     /// Over all units; each adds less than 2^64.
     fn sum(&self, of: impl Fn(u32, u32) -> u128) -> u128 {
         let pairs = self.by_pair.iter();

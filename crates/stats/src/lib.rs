@@ -70,7 +70,9 @@ pub use sample_ratio::{
     ALARM_P, CONCENTRATION, EXACT_BELOW, LEAST_DEVIATION, RatioTest, SampleRatio,
     SampleRatioSequence, Share, sample_ratio,
 };
-pub use stratified::{Heterogeneity, Segment, Stratified, heterogeneity, stratified};
+pub use stratified::{
+    Heterogeneity, Segment, Stratified, heterogeneity, stratified, stratified_clusters,
+};
 pub use sums::{Pairs, Sums};
 pub use survival::{Moment, NotObserved, Survival, merge_moments};
 pub use wilson::wilson;

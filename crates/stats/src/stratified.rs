@@ -1,7 +1,10 @@
 //! Is the difference the same in all segments, and does it survive when they are compared each with itself?
 
+use crate::difference::wide;
 use crate::score::observed_difference;
-use crate::{Counts, Effect, Interval, Level, Null, chi_squared, normal};
+use crate::{
+    ArmMean, Clusters, Counts, Effect, Interval, Level, Null, chi_squared, compare_means, normal,
+};
 
 /// One segment: treatment and control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,109 @@ pub fn stratified(segments: &[Segment], level: Level) -> Result<Stratified, Null
         left_out: segments.len() - used.len(),
         simpson: crude * value < 0.0,
     })
+}
+
+/// As [`stratified`], of subjects finer than the unit (treatment and control by segment, each unit in one segment): the same
+/// weighted mean, and its variance by deleting each unit in turn, a jackknife of the treatment's units and one of the
+/// control's, as of [`ArmMean::of_clusters`]; interval and p by Welch's t.
+///
+/// Sources: as there; Arvesen, J. N. (1969), "Jackknifing U-statistics", Annals of Mathematical Statistics 40, 2076–2100,
+/// for two samples.
+///
+/// # Errors
+/// [`Null::NoUnits`] where no segment has subjects in both arms.
+pub fn stratified_clusters(segments: &[[&Clusters; 2]], level: Level) -> Result<Stratified, Null> {
+    let of = |clusters: &Clusters| [wide(clusters.sum_x()), wide(clusters.sum_y())];
+    let sums: Vec<[[f64; 2]; 2]> = segments.iter().map(|arms| arms.map(of)).collect();
+    let parts: Vec<Part> = sums.iter().map(Part::of).collect();
+    let all = parts.iter().copied().fold(Part::default(), Part::plus);
+    if all.weight == 0.0 {
+        return Err(Null::NoUnits);
+    }
+    let value = all.value();
+    let arm = |arm: usize| {
+        let (mut units, mut squares) = (0.0, 0.0);
+        let (mut subjects, mut sizes) = (0.0, 0.0);
+        for ((segment, sums), part) in segments.iter().zip(&sums).zip(&parts) {
+            subjects += sums[arm][0];
+            for ((x, y), count) in segment[arm].pairs() {
+                let (x, y) = (f64::from(x), f64::from(y));
+                units += count;
+                sizes += count * x * x;
+                let mut without = *sums;
+                without[arm] = [sums[arm][0] - x, sums[arm][1] - y];
+                let rest = all.minus(*part).plus(Part::of(&without));
+                if x > 0.0 && rest.weight <= 0.0 {
+                    return Err(Null::NoVariance);
+                }
+                squares += count * (rest.value() - value).powi(2);
+            }
+        }
+        let effective = subjects * subjects / sizes;
+        if effective < 2.0 {
+            return Err(Null::NoVariance);
+        }
+        Ok((squares * ((units - 1.0) / units), effective - 1.0))
+    };
+    let compared = arm(0).and_then(|one| {
+        let mean = |value, (variance, freedom)| ArmMean {
+            value,
+            variance,
+            units: 0,
+            freedom,
+        };
+        compare_means(mean(value, one), mean(0.0, arm(1)?), level)
+    });
+    let total = |arm: usize| [0, 1].map(|of| sums.iter().map(|s| s[arm][of]).sum::<f64>());
+    let crude = Part::of(&[total(0), total(1)]).value();
+    Ok(Stratified {
+        crude,
+        value,
+        interval: compared.map(|compared| compared.difference.interval),
+        p: compared.map(|compared| compared.p),
+        left_out: parts.iter().filter(|part| part.weight == 0.0).count(),
+        simpson: crude * value < 0.0,
+    })
+}
+
+/// What segments add to the weighted mean.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    weight: f64,
+    /// The weight times the difference.
+    sum: f64,
+}
+
+impl Part {
+    /// Of a segment: subjects and successes of the treatment and of the control.
+    fn of(&[[n1, x1], [n0, x0]]: &[[f64; 2]; 2]) -> Part {
+        if n1 <= 0.0 || n0 <= 0.0 {
+            return Part::default();
+        }
+        Part {
+            weight: n1 / (n1 + n0) * n0,
+            // n1·n0·(x1/n1 − x0/n0), and 0 where both rates are one
+            sum: (x1 * n0 - x0 * n1) / (n1 + n0),
+        }
+    }
+
+    fn plus(self, other: Part) -> Part {
+        Part {
+            weight: self.weight + other.weight,
+            sum: self.sum + other.sum,
+        }
+    }
+
+    fn minus(self, other: Part) -> Part {
+        Part {
+            weight: self.weight - other.weight,
+            sum: self.sum - other.sum,
+        }
+    }
+
+    fn value(self) -> f64 {
+        self.sum / self.weight
+    }
 }
 
 /// Of all segments together, those left out too. Some segment has units in both arms.

@@ -5,7 +5,10 @@
 mod dice;
 
 use dice::Dice;
-use linkfunnel_stats::{ArmMean, Clusters, Level, Null, Pairs, compare_means};
+use linkfunnel_stats::{
+    ArmMean, Clusters, Counts, Level, Null, Pairs, Segment, compare_means, stratified,
+    stratified_clusters,
+};
 
 type Unit = (u32, u32);
 
@@ -210,4 +213,145 @@ fn what_cannot_be_told_is_a_null() {
     assert!(flat.variance().to_bits() == 0, "{flat:?}");
     let none = compare_means(flat, flat, Level::default());
     assert_eq!(none, Err(Null::NoVariance));
+}
+
+/// The weighted mean of the segments' differences, from units of (segment, arm, subjects, successes).
+fn weighted(units: &[(usize, usize, Unit)]) -> Option<f64> {
+    let (mut weights, mut sum) = (0.0, 0.0);
+    for segment in 0..3 {
+        let count = |arm: usize| {
+            let own = units.iter().filter(|u| u.0 == segment && u.1 == arm);
+            own.fold((0.0, 0.0), |(x, y), unit| {
+                (x + f64::from(unit.2.0), y + f64::from(unit.2.1))
+            })
+        };
+        let ((n1, x1), (n0, x0)) = (count(0), count(1));
+        if n1 > 0.0 && n0 > 0.0 {
+            weights += n1 * n0 / (n1 + n0);
+            sum += n1 * n0 / (n1 + n0) * (x1 / n1 - x0 / n0);
+        }
+    }
+    (weights > 0.0).then(|| sum / weights)
+}
+
+fn by_segment(units: &[(usize, usize, Unit)]) -> Vec<[Clusters; 2]> {
+    let of = |segment: usize, arm: usize| {
+        let own = units.iter().filter(|u| u.0 == segment && u.1 == arm);
+        clusters(&own.map(|u| u.2).collect::<Vec<Unit>>())
+    };
+    (0..3)
+        .map(|segment| [of(segment, 0), of(segment, 1)])
+        .collect()
+}
+
+fn over_segments(units: &[(usize, usize, Unit)]) -> Result<linkfunnel_stats::Stratified, Null> {
+    let segments = by_segment(units);
+    let segments: Vec<[&Clusters; 2]> = segments.iter().map(|[one, zero]| [one, zero]).collect();
+    stratified_clusters(&segments, Level::default())
+}
+
+#[test]
+fn over_segments_the_spread_is_that_of_deleting_each_unit_in_turn() {
+    let seed = 75;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let mut told = 0;
+    for _ in 0..1_000 {
+        let mut below = |most: u64| u32::try_from(dice.at_most(most)).unwrap();
+        let units: Vec<(usize, usize, Unit)> = (0..4 + below(30))
+            .map(|_| {
+                let (segment, arm, x) = (below(2), below(1), below(9));
+                (segment as usize, arm as usize, (x, below(x.into())))
+            })
+            .collect();
+        let Ok(got) = over_segments(&units) else {
+            assert_eq!(weighted(&units), None);
+            continue;
+        };
+        let value = weighted(&units).unwrap();
+        assert!((got.value - value).abs() < 1e-12, "{units:?}");
+        let counts = by_segment(&units).into_iter().map(|arms| {
+            let count = |of: &Clusters| {
+                let count = |sum: u128| u64::try_from(sum).unwrap();
+                Counts::new(count(of.sum_y()), count(of.sum_x())).unwrap()
+            };
+            let [treatment, control] = [&arms[0], &arms[1]].map(count);
+            Segment { treatment, control }
+        });
+        let plain = stratified(&counts.collect::<Vec<Segment>>(), Level::default()).unwrap();
+        assert!((got.crude - plain.crude).abs() < 1e-12 && got.left_out == plain.left_out);
+        assert!((got.value - plain.value).abs() < 1e-12);
+        assert!(
+            got.simpson == plain.simpson || value.abs() < 1e-12,
+            "{got:?}"
+        );
+        let Ok(interval) = got.interval else { continue };
+        // the middle of the interval is the value, its width the error times t
+        let of_arm = |arm: usize| {
+            let own = units.iter().enumerate().filter(|(_, unit)| unit.1 == arm);
+            let without = |at: usize| {
+                let rest = [&units[..at], &units[at + 1..]].concat();
+                weighted(&rest).unwrap()
+            };
+            let squares: Vec<f64> = own.map(|(at, _)| (without(at) - value).powi(2)).collect();
+            let n = float(squares.len() as u64);
+            squares.iter().sum::<f64>() * (n - 1.0) / n
+        };
+        let variance = of_arm(0) + of_arm(1);
+        let half = (interval.high - interval.low) / 2.0;
+        assert!(((interval.high + interval.low) / 2.0 - value).abs() < 1e-9);
+        assert!(half > 1.95 * variance.sqrt(), "{units:?}");
+        told += 1;
+    }
+    assert!(told > 700, "{told}");
+}
+
+#[test]
+fn one_segment_is_told_as_the_comparison_without_segments() {
+    let seed = 76;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..300 {
+        let (one, zero) = (units(&mut dice, 20, 9), units(&mut dice, 25, 9));
+        let (one, zero) = (clusters(&one), clusters(&zero));
+        let arm = |of| ArmMean::of_clusters(of).unwrap();
+        let plain = compare_means(arm(&one), arm(&zero), Level::default()).unwrap();
+        let got = stratified_clusters(&[[&one, &zero]], Level::default()).unwrap();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{got:?} {plain:?}");
+        near(got.value, plain.difference.value);
+        near(got.interval.unwrap().low, plain.difference.interval.low);
+        near(got.interval.unwrap().high, plain.difference.interval.high);
+        near(got.p.unwrap(), plain.p);
+    }
+}
+
+/// Companies of 1 to 20 journeys whose own rates vary by ±0.15 around 0.2, 0.5 and 0.7; the treatment adds 0.1 to each.
+#[test]
+fn over_segments_the_interval_holds_the_true_difference_19_times_of_20() {
+    let (seed, runs) = (77, 2_000);
+    println!("seed {seed}");
+    let mut held = 0;
+    for run in 0..runs {
+        let mut dice = Dice::of_run(seed, run);
+        let mut all = Vec::new();
+        for (segment, base) in [0.2, 0.5, 0.7].into_iter().enumerate() {
+            for arm in 0..2 {
+                // unequal segments, unequal arms
+                for _ in 0..[8, 20, 45][segment] + 7 * arm {
+                    let own = base + 0.3 * (dice.share() - 0.5) + if arm == 0 { 0.1 } else { 0.0 };
+                    let x = 1 + dice.at_most(19);
+                    let y = dice.successes(x, own);
+                    let count = |n: u64| u32::try_from(n).unwrap();
+                    all.push((segment, arm, (count(x), count(y))));
+                }
+            }
+        }
+        let interval = over_segments(&all).unwrap().interval.unwrap();
+        held += u64::from(interval.low <= 0.1 && 0.1 <= interval.high);
+    }
+    // five standard deviations are 2.4 points
+    assert!(
+        (runs * 926 / 1_000..=runs * 974 / 1_000).contains(&held),
+        "{held} of {runs}"
+    );
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use linkfunnel_stats::{Correction, Effect, Segment, heterogeneity, stratified};
+use linkfunnel_stats::{
+    Clusters, Correction, Counts, Effect, Null, Segment, Stratified, heterogeneity, stratified,
+    stratified_clusters,
+};
 
 use super::answer::{Between, HeterogeneityTold, SegmentTold, SegmentsTold, StratifiedTold};
 use super::compare::correct;
-use super::lanes::Place;
 use super::report::{Measurement, Report};
-use super::tally::Group;
+use super::tally::{Group, Stat};
 
 impl Report<'_> {
     pub(crate) fn segments(&self) -> Vec<SegmentsTold> {
@@ -18,11 +20,16 @@ impl Report<'_> {
         fields
             .map(|(i, field)| {
                 let values = self.values(place.lane, i);
-                let measured: Vec<Measurement> = values
+                let stats: Vec<Vec<Option<&Stat>>> = values
                     .iter()
-                    .map(|value| self.measured(place, &Group::Segment(i, Arc::clone(value))))
+                    .map(|value| self.stats(place, &Group::Segment(i, Arc::clone(value))))
                     .collect();
-                let (heterogeneity, stratified) = self.over_segments(place, &measured);
+                let measured: Vec<Measurement> = stats
+                    .iter()
+                    .map(|stats| self.measure(place, stats, self.level))
+                    .collect();
+                let heterogeneity = self.heterogeneity(&measured);
+                let stratified = self.stratified(&stats);
                 let told = values
                     .iter()
                     .zip(measured)
@@ -63,61 +70,92 @@ impl Report<'_> {
         values
     }
 
-    /// Whether the effect differs between the values, and the effect of each compared with itself.
-    fn over_segments(
-        &self,
-        place: Place,
-        measured: &[Measurement],
-    ) -> (Vec<HeterogeneityTold>, Vec<StratifiedTold>) {
-        let mut differ = Vec::new();
-        let mut strata = Vec::new();
-        let is_finer = !self.lanes.lanes[place.lane].from_exposure;
-        for (at, variant) in self.others().enumerate() {
+    /// Whether the effect differs between the values.
+    fn heterogeneity(&self, measured: &[Measurement]) -> Vec<HeterogeneityTold> {
+        let of = |(at, variant): (usize, usize)| {
             let effects: Vec<Effect> = measured
                 .iter()
                 .filter_map(|m| m.compared[at].effect)
                 .collect();
             let found = heterogeneity(&effects);
-            differ.push(HeterogeneityTold {
+            HeterogeneityTold {
                 variant: self.name(variant).to_owned(),
                 q: found.ok().map(|h| h.q),
                 p: found.ok().map(|h| h.p),
                 code: found.err().map(|null| null.code().to_owned()),
-            });
-            // of subjects finer than the unit the counts make the weights, and what they say of spread is left out
-            let counts = |m: &Measurement| {
-                let of = |variant: usize| m.arms[variant].counts();
-                let (treatment, control) = (of(variant)?, of(self.control)?);
-                Some(Segment { treatment, control })
+            }
+        };
+        self.others().enumerate().map(of).collect()
+    }
+
+    /// The effect where each value is compared with itself; of a rate alone. `stats`: by value and variant.
+    fn stratified(&self, stats: &[Vec<Option<&Stat>>]) -> Vec<StratifiedTold> {
+        let of = |variant: usize| {
+            let found = match stats.iter().flatten().flatten().next()? {
+                Stat::Rate { .. } => {
+                    let segment = |of: &Vec<Option<&Stat>>| {
+                        let [treatment, control] = [of[variant], of[self.control]].map(counts);
+                        Some(Segment {
+                            treatment: treatment?,
+                            control: control?,
+                        })
+                    };
+                    let segments: Option<Vec<Segment>> = stats.iter().map(segment).collect();
+                    stratified(&segments?, self.level)
+                }
+                Stat::Clusters(_) => {
+                    let nobody = Clusters::default();
+                    let segments: Vec<[&Clusters; 2]> = stats
+                        .iter()
+                        .map(|of| [of[variant], of[self.control]].map(|s| clusters(s, &nobody)))
+                        .collect();
+                    stratified_clusters(&segments, self.level)
+                }
+                Stat::Pairs(_) | Stat::Times(_) => return None,
             };
-            let segments: Option<Vec<Segment>> = measured.iter().map(counts).collect();
-            let found = segments.map(|segments| stratified(&segments, self.level));
-            let Some(found) = found else { continue };
-            strata.push(match found {
-                Ok(found) => StratifiedTold {
-                    variant: self.name(variant).to_owned(),
-                    crude: Some(found.crude),
-                    stratified: Between {
-                        value: Some(found.value),
-                        low: found.interval.ok().filter(|_| !is_finer).map(|i| i.low),
-                        high: found.interval.ok().filter(|_| !is_finer).map(|i| i.high),
-                        code: None,
-                    },
-                    p: found.p.ok().filter(|_| !is_finer),
-                    simpson: found.simpson,
-                },
-                Err(null) => StratifiedTold {
-                    variant: self.name(variant).to_owned(),
-                    crude: None,
-                    stratified: Between {
-                        code: Some(null.code().to_owned()),
-                        ..Between::default()
-                    },
-                    p: None,
-                    simpson: false,
-                },
-            });
-        }
-        (differ, strata)
+            Some(stratified_told(self.name(variant), found))
+        };
+        self.others().filter_map(of).collect()
+    }
+}
+
+fn counts(stat: Option<&Stat>) -> Option<Counts> {
+    match stat {
+        Some(Stat::Rate { reached, units }) => Counts::new(*reached, *units).ok(),
+        _ => Some(Counts::default()),
+    }
+}
+
+fn clusters<'s>(stat: Option<&'s Stat>, nobody: &'s Clusters) -> &'s Clusters {
+    match stat {
+        Some(Stat::Clusters(clusters)) => clusters,
+        _ => nobody,
+    }
+}
+
+fn stratified_told(variant: &str, found: Result<Stratified, Null>) -> StratifiedTold {
+    match found {
+        Ok(found) => StratifiedTold {
+            variant: variant.to_owned(),
+            crude: Some(found.crude),
+            stratified: Between {
+                value: Some(found.value),
+                low: found.interval.ok().map(|i| i.low),
+                high: found.interval.ok().map(|i| i.high),
+                code: None,
+            },
+            p: found.p.ok(),
+            simpson: found.simpson,
+        },
+        Err(null) => StratifiedTold {
+            variant: variant.to_owned(),
+            crude: None,
+            stratified: Between {
+                code: Some(null.code().to_owned()),
+                ..Between::default()
+            },
+            p: None,
+            simpson: false,
+        },
     }
 }

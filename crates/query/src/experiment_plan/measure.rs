@@ -16,7 +16,7 @@ const DAY_MS: f64 = 86_400_000.0;
 
 /// What was measured.
 #[derive(Debug, Clone)]
-pub(super) struct Measured {
+pub(super) struct Baseline {
     pub(super) rate: Rate,
     /// The same without its null.
     pub(super) from: f64,
@@ -31,7 +31,7 @@ impl Engine {
         &self,
         tenant: &str,
         question: &ExperimentPlanQuestion,
-    ) -> Result<Measured> {
+    ) -> Result<Baseline> {
         let baseline = &question.baseline;
         let (Some(funnel), Some(range)) = (&baseline.funnel, &baseline.range) else {
             return Err(Error::Internal("a baseline without a funnel".to_owned()));
@@ -61,7 +61,7 @@ fn measured(
     definition: &FunnelDefinition,
     step: usize,
     range: &Range,
-) -> Result<Measured> {
+) -> Result<Baseline> {
     let total = &answer.total;
     let of_step = &total.steps[step];
     let rate = of_step.rate_from_entry.clone();
@@ -100,7 +100,7 @@ fn measured(
         first_day: first.map(|bucket| bucket.start.clone()),
         window: definition.window.to_string(),
     };
-    Ok(Measured {
+    Ok(Baseline {
         rate,
         from,
         daily_units: float(total.entered) / days,
@@ -125,24 +125,11 @@ fn days_seen(meta: &Meta, range: &Range) -> Result<f64> {
 
 /// The funnel question of a baseline stands below it.
 fn at_baseline(error: Error) -> Error {
-    match error {
-        Error::Invalid {
-            status,
-            code,
-            pointer,
-            detail,
-        } => Error::Invalid {
-            status,
-            code,
-            pointer: match pointer.as_str() {
-                "/interval" => "/baseline/range".to_owned(),
-                "/as_of" => pointer,
-                below => format!("/baseline{below}"),
-            },
-            detail,
-        },
-        other => other,
-    }
+    error.at(|pointer| match pointer {
+        "/interval" => "/baseline/range".to_owned(),
+        "/as_of" => pointer.to_owned(),
+        below => format!("/baseline{below}"),
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

@@ -6,7 +6,7 @@ use linkfunnel_stats::{
 };
 
 use super::check::Wanted;
-use super::measure::{Measured, float};
+use super::measure::{Baseline, float};
 use super::words::{in_words, percent};
 use super::{
     ArmUnits, ExperimentPlanAnswer, ExperimentPlanQuestion, PlannedBaseline, PlannedEffect,
@@ -23,7 +23,7 @@ impl Wanted {
     pub(super) fn plan(
         &self,
         question: ExperimentPlanQuestion,
-        measured: Option<Measured>,
+        measured: Option<Baseline>,
     ) -> Result<ExperimentPlanAnswer> {
         let given = question.baseline.rate;
         let from = measured.as_ref().map(|it| it.from).or(given);

@@ -328,6 +328,57 @@ async fn a_segment_is_frozen_at_the_first_exposure() {
 }
 
 #[tokio::test]
+async fn journeys_of_companies_are_compared_segment_by_segment_with_an_interval() {
+    let mut lines = String::new();
+    for company in 0..24 {
+        let (is_new, is_large) = (company % 2 == 0, company % 4 < 2);
+        let variant = if is_new { "new" } else { "old" };
+        let surface = if is_large {
+            "hosted_page"
+        } else {
+            "embedded_sdk"
+        };
+        lines += &format!(
+            "0 - experiment.exposed exp={variant} company_id=c{company} surface={surface}\n"
+        );
+        for journey in 0..if is_large { 4 } else { 1 } {
+            let id = format!("j{company}-{journey}");
+            lines += &format!(
+                "1 {id} opened company_id=c{company}\n 2 {id} chose company_id=c{company}\n"
+            );
+            if company % 3 == 0 || is_new && journey == 0 {
+                lines += &format!("3 {id} linked company_id=c{company}\n");
+            }
+        }
+    }
+    let answer = results(
+        &world("company", &lines).await,
+        json!({"unit": "company", "segments": ["surface"]}),
+    )
+    .await;
+    let by_surface = &answer.segments[0];
+    let rates: Vec<Option<f64>> = by_surface
+        .values
+        .iter()
+        .flat_map(|v| v.arms.iter().map(|arm| arm.value))
+        .collect();
+    // 6 companies each: 2 of them link all of their journeys; of the others' the new variant links one
+    assert_eq!(
+        rates,
+        [Some(1.0 / 3.0), Some(1.0), Some(1.0 / 3.0), Some(0.5)]
+    );
+    let told = &by_surface.stratified[0];
+    // weights n1·n0/(n1 + n0) of 24 and 24 journeys, and of 6 and 6
+    let weighted = (12.0 / 6.0 + 3.0 * 2.0 / 3.0) / 15.0;
+    assert!(
+        (told.stratified.value.unwrap() - weighted).abs() < 1e-12,
+        "{told:?}"
+    );
+    let (low, high) = (told.stratified.low.unwrap(), told.stratified.high.unwrap());
+    assert!(low < weighted && weighted < high && told.p.is_some());
+}
+
+#[tokio::test]
 async fn values_are_added_up_within_the_window_and_before_exposure() {
     let world = world(
         "company",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use linkfunnel_model::{Include, Interval, Range};
+use linkfunnel_model::{CompareWord, Include, Interval, Range};
 use serde_json::{Value, json};
 
 use super::{DAY, SECOND, T0, World, short, short_with};
@@ -271,6 +271,16 @@ async fn whoever_is_told_that_nothing_changed_has_the_numbers_of_now() {
         ResultQuestion {
             by: vec!["country".into()],
             include: vec![Include::TimeToConvert, Include::Reasons],
+            ..asked()
+        },
+        ResultQuestion {
+            range: Some(Range {
+                from: "2026-09-02".into(),
+                to: "2026-09-03".into(),
+                timezone: "UTC".into(),
+            }),
+            compare: Some(CompareWord::PreviousPeriod),
+            by: vec!["integration".into()],
             ..asked()
         },
     ];
