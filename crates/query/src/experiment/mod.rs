@@ -18,7 +18,9 @@ mod plan;
 mod report;
 mod segments;
 mod series;
+mod sightings;
 mod tally;
+mod values;
 mod verdict;
 
 pub use answer::{

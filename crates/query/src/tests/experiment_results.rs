@@ -379,6 +379,30 @@ async fn journeys_of_companies_are_compared_segment_by_segment_with_an_interval(
 }
 
 #[tokio::test]
+async fn of_exposures_at_one_instant_the_one_with_the_lowest_number_is_first() {
+    for [first, second] in [["xero", "sage"], ["sage", "xero"]] {
+        for (unit, who) in [("journey", "a"), ("company", "-")] {
+            let lines = format!(
+                "0 {who} experiment.exposed company_id=c seq=2 integration={second} exp=new
+                 0 {who} experiment.exposed company_id=c seq=1 integration={first} exp=old
+                 1 a opened company_id=c"
+            );
+            let fields =
+                json!({"unit": unit, "segments": ["integration"], "in_two_variants": "first_seen"});
+            let answer = results(&world(unit, &lines).await, fields).await;
+            let units: Vec<u64> = answer.variants.iter().map(|v| v.units).collect();
+            assert_eq!(units, [1, 0], "{unit}");
+            let values: Vec<&str> = answer.segments[0]
+                .values
+                .iter()
+                .map(|v| v.value.as_str())
+                .collect();
+            assert_eq!(values, [first], "{unit}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn values_are_added_up_within_the_window_and_before_exposure() {
     let world = world(
         "company",
