@@ -88,6 +88,16 @@ impl Follow {
         1 << self.settled().coarse_bits
     }
 
+    /// The same with its times rounded down to a multiple of this power of two, µs, unless they are already coarser: what is
+    /// compared with another is rounded alike, or the finer of the two would seem the slower.
+    #[must_use]
+    pub fn coarsened(&self, resolution_us: u64) -> Follow {
+        let mut coarse = self.settled();
+        coarse.coarse_bits = coarse.coarse_bits.max(resolution_us.max(1).ilog2());
+        coarse.round();
+        coarse
+    }
+
     fn settled(&self) -> Follow {
         let mut settled = self.clone();
         settled.sort_in();

@@ -74,6 +74,20 @@ impl ArmMean {
         }
     }
 
+    /// Of a rate by units that all have the same one: with the variance of half a unit more of each kind, so that none of many
+    /// can be told from a margin.
+    ///
+    /// Source: Agresti, A. and Caffo, B. (2000), The American Statistician 54, 280–288, who add one of each.
+    #[must_use]
+    pub fn in_doubt(self) -> ArmMean {
+        let n = float(self.units) + 1.0;
+        let rate = (self.value * float(self.units) + 0.5) / n;
+        ArmMean {
+            variance: (rate * (1.0 - rate) / n).max(0.0),
+            ..self
+        }
+    }
+
     /// The estimate.
     pub fn value(self) -> f64 {
         self.value

@@ -109,6 +109,10 @@ fn changed(change: &ExperimentChange) -> String {
         .map_or(change.saved_at.as_str(), |(seconds, _)| seconds);
     let (version, by) = (change.version, tame(&change.saved_by, MAX_NAME));
     let what = match (&change.funnel, version) {
+        (None, _) if change.deleted => "Deleted after the start".to_owned(),
+        (Some(funnel), _) if change.deleted => {
+            format!("Its funnel {funnel} was deleted after the start")
+        }
         (None, 1) => "Defined after the start".to_owned(),
         (None, _) => format!("Changed after the start: {}", change.fields.join(", ")),
         (Some(funnel), _) => format!(
@@ -186,7 +190,7 @@ fn rates(answer: &ExperimentAnswer) -> Grid {
 /// Each primary metric of each variant beside the control.
 fn comparisons(answer: &ExperimentAnswer) -> Grid {
     let is_continuous = answer.method.name == "continuous";
-    let is_corrected = answer.method.family > 1;
+    let is_corrected = answer.method.family > 1 && answer.method.correction != "none";
     let mut head = vec![
         "difference",
         "interval",
@@ -276,6 +280,7 @@ fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
                 label,
                 cells: vec![
                     match (verdict.low, verdict.high) {
+                        (None, None) => NONE.into(),
                         (low, None) => format!("≥ {}", share(low)).into(),
                         (None, high) => format!("≤ {}", share(high)).into(),
                         (low, high) => format!("{} to {}", share(low), share(high)).into(),
@@ -283,6 +288,10 @@ fn guardrails(guardrails: &[GuardrailTold]) -> Grid {
                     format!("{}{unit}", words::points(sign * guardrail.margin)).into(),
                     verdict.verdict.clone().into(),
                 ],
+                note: verdict
+                    .code
+                    .as_ref()
+                    .map(|code| format!("cannot be told: {}", code.replace('_', " "))),
                 ..Row::default()
             });
         }
@@ -331,7 +340,9 @@ fn by_segment(segments: &SegmentsTold, answer: &ExperimentAnswer) -> Grid {
 /// The share of each variant some days after exposure, and its difference to the control's; `None` where there is but one day.
 fn by_age(answer: &ExperimentAnswer) -> Option<Grid> {
     let days = &answer.by_day_since_exposure;
-    let metric = answer.primary.first().filter(|_| days.len() > 1)?;
+    if days.len() < 2 {
+        return None;
+    }
     let others = || answer.variants.iter().filter(|variant| !variant.is_control);
     let several = answer.variants.len() > 2;
     let names = answer.variants.iter().map(|variant| variant.name.as_str());
@@ -343,12 +354,14 @@ fn by_age(answer: &ExperimentAnswer) -> Option<Grid> {
     let is_shown = |day: usize| DAYS_SHOWN.contains(&day) || day == days.len();
     let row = |age: &AgeTold| {
         let share = |arm: &AgeArm| arm.value.map_or(NONE.to_owned(), words::percent);
+        let points = |of: Option<f64>| of.map_or(NONE.to_owned(), words::points);
         let between = |one: &Between| match one.value {
             None => NONE.to_owned(),
             value => format!(
-                "{} ({})",
-                by(value, metric),
-                interval((one.low, one.high), metric)
+                "{} ({} to {})",
+                points(value),
+                points(one.low),
+                points(one.high)
             ),
         };
         let shares = age.arms.iter().map(share);

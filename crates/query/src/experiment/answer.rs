@@ -61,7 +61,7 @@ pub struct MethodTold {
     pub alpha: f64,
     /// `holm` or `none`, over the family.
     pub correction: String,
-    /// How many tests the family has: primary metrics times variants beside the control.
+    /// How many tests the family has: primary metrics, costs left out, times variants beside the control.
     pub family: usize,
     /// The units at which a continuous interval is narrowest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,12 +117,16 @@ pub struct Health {
     pub in_two_variants: u64,
     /// Units in a variant that the definition does not have.
     pub unknown_variant: u64,
-    /// Units exposed without an assignment, where assignments are told; null where they are not.
+    /// Units exposed without an assignment since the start, where assignments are told; null where they are not.
     pub without_assignment: Option<u64>,
+    /// Units exposed to another variant than one they were assigned to; they count where they were exposed. Null where no
+    /// assignments are told.
+    #[serde(default)]
+    pub exposed_elsewhere: Option<u64>,
     /// Units that had taken the funnel's last step between the experiment's start and their exposure; null where the funnel
     /// counts something finer.
     pub outcome_before_exposure: Option<u64>,
-    /// Units taken out by an excluded event.
+    /// Units taken out by an excluded event; their subjects where the funnel counts something finer.
     pub discarded: u64,
     /// What was found, in words.
     pub findings: Vec<Warning>,
@@ -392,7 +396,8 @@ pub struct StratifiedTold {
     pub variant: String,
     /// The difference over all units.
     pub crude: Option<f64>,
-    /// The segments' weighted mean difference; without an interval where subjects are finer than the unit.
+    /// The segments' weighted mean difference; where subjects are finer than the unit its interval is by deleting each unit
+    /// in turn.
     pub stratified: Between,
     /// Its p.
     pub p: Option<f64>,

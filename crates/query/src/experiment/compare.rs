@@ -62,7 +62,12 @@ impl Reading {
             Measured::Mean(_) => self.adjusted(stats),
             _ => None,
         };
+        let resolution_us = resolution_us(stats);
         let arms = stats.iter().enumerate().map(|(variant, stat)| match stat {
+            Some(Stat::Times(times)) => {
+                let follow = times.follow.coarsened(resolution_us);
+                Arm::Time(Box::new(Curve::new(&follow)))
+            }
             Some(stat) => self.arm(stat, adjusted.as_ref().map(|a| a.arms[variant])),
             None => self.nobody(),
         });
@@ -85,7 +90,7 @@ impl Reading {
             Stat::Rate { reached, units } => {
                 Counts::new(*reached, *units).map_or(self.nobody(), Arm::Rate)
             }
-            Stat::Times(times) => Arm::Time(Box::new(Curve::new(&times.follow))),
+            Stat::Times(_) => self.nobody(),
             Stat::Clusters(clusters) => {
                 let mean = ArmMean::of_clusters(clusters);
                 let (x, y) = (count(clusters.sum_x()), count(clusters.sum_y()));
@@ -314,6 +319,15 @@ impl Reading {
     }
 }
 
+/// The coarsest rounding of the arms' times, µs.
+fn resolution_us(stats: &[Option<&Stat>]) -> u64 {
+    let times = stats.iter().flatten().filter_map(|stat| match stat {
+        Stat::Times(times) => Some(times.follow.resolution_us()),
+        _ => None,
+    });
+    times.max().unwrap_or(1)
+}
+
 /// A count of subjects, which are far fewer than 2^64.
 fn count(sum: u128) -> u64 {
     u64::try_from(sum).unwrap_or(u64::MAX)
@@ -403,5 +417,52 @@ impl Curve {
             moments: self.moments(),
             at_risk_at_end: self.at_risk_at_end(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkfunnel_stats::TUNED_FOR;
+
+    use super::super::ages::Times as Timed;
+    use super::*;
+
+    /// A tenth of the units in one arm: its times are fewer, so it would be rounded less.
+    #[test]
+    fn times_of_all_arms_are_rounded_alike() {
+        let stat = |every: u64| {
+            let mut times = Timed::default();
+            for i in (0..60_000_u64).step_by(usize::try_from(every).unwrap()) {
+                times.add(Some(i * i % 86_399_999_977), 86_400_000_000, 86_400_000_000);
+            }
+            Stat::Times(Box::new(times))
+        };
+        let (few, many) = (stat(20), stat(1));
+        let level = Level::default();
+        let reading = Reading {
+            measured: Measured::Time(1),
+            scale: 1.0,
+            until_us: 86_400_000_000,
+            level,
+            sequence: Sequence::new(level, TUNED_FOR).unwrap(),
+            believes: false,
+        };
+        let (arms, _) = reading.arms(&[Some(&few), Some(&many)]);
+        let [Arm::Time(few), Arm::Time(many)] = &arms[..] else {
+            panic!("{arms:?}");
+        };
+        let step = many
+            .moments()
+            .iter()
+            .fold(0_u64, |bits, m| bits | m.time)
+            .trailing_zeros();
+        assert!(step > 10, "the larger is rounded");
+        assert!(
+            few.moments()
+                .iter()
+                .all(|moment| moment.time % (1 << step) == 0)
+        );
+        let ranks = log_rank(few.times(), many.times()).unwrap();
+        assert!(ranks.z.abs() < 1.0, "{ranks:?}");
     }
 }

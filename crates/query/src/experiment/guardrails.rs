@@ -61,7 +61,8 @@ impl Report<'_> {
             let effect = match (one, zero) {
                 (Arm::Rate(one), Arm::Rate(zero)) => Effect::of_rates_against(*one, *zero, share)?,
                 (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
-                    Effect::of_means_against((*one)?, (*zero)?, share)?
+                    let (one, zero) = varying((*one)?, (*zero)?);
+                    Effect::of_means_against(one, zero, share)?
                 }
                 _ => return Err(Null::NoUnits),
             };
@@ -94,7 +95,8 @@ impl Report<'_> {
         } = match (one, zero) {
             (Arm::Rate(one), Arm::Rate(zero)) => guardrail(*one, *zero, margin, harm, self.level)?,
             (Arm::Mean { mean: one, .. }, Arm::Mean { mean: zero, .. }) => {
-                guardrail_of_means((*one)?, (*zero)?, margin, harm, self.level)?
+                let (one, zero) = varying((*one)?, (*zero)?);
+                guardrail_of_means(one, zero, margin, harm, self.level)?
             }
             _ => return Err(Null::NoUnits),
         };
@@ -125,6 +127,14 @@ fn told_guardrail(variant: &str, told: Result<Guarded, Null>) -> GuardrailVerdic
             high: None,
             code: Some(null.code().to_owned()),
         },
+    }
+}
+
+/// Rates of subjects finer than the unit; where all units of both arms have the same one, each with the doubt of so many.
+fn varying(one: ArmMean, zero: ArmMean) -> (ArmMean, ArmMean) {
+    match one.variance() + zero.variance() > 0.0 {
+        true => (one, zero),
+        false => (one.in_doubt(), zero.in_doubt()),
     }
 }
 

@@ -26,6 +26,7 @@ impl Report<'_> {
             in_two_variants: odd.in_two,
             unknown_variant: odd.unknown_variant,
             without_assignment: (odd.assigned > 0).then_some(odd.without_assignment),
+            exposed_elsewhere: (odd.assigned > 0).then_some(odd.elsewhere),
             outcome_before_exposure: lane.from_exposure.then_some(odd.outcome_before),
             discarded: odd.discarded,
             findings: Vec::new(),
@@ -95,7 +96,15 @@ impl Report<'_> {
         find(
             without > 0,
             "without_assignment",
-            format!("{without} units were exposed without having been assigned"),
+            format!("{without} units were exposed without an assignment since the start"),
+        );
+        let elsewhere = health.exposed_elsewhere.unwrap_or(0);
+        find(
+            elsewhere > 0,
+            "exposed_elsewhere",
+            format!(
+                "{elsewhere} units were exposed to another variant than one they were assigned to; they count where they were exposed"
+            ),
         );
         let before = health.outcome_before_exposure.unwrap_or(0);
         find(
@@ -106,11 +115,16 @@ impl Report<'_> {
             ),
         );
         let taken = health.discarded;
+        let lane = &self.lanes.lanes[0];
+        let what = match lane.from_exposure {
+            true => "units".to_owned(),
+            false => format!("{}s", lane.funnel.subject.as_str()),
+        };
         find(
             taken > 0,
             "discarded",
             format!(
-                "{taken} units were taken out by an excluded event, which a variant may bring about: the split is judged without them"
+                "an excluded event, which a variant may bring about, took out {taken} of the {what}: the numbers are without them"
             ),
         );
         let changed = unit == "journey" || unit == "session";

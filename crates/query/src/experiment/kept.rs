@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::lanes::LaneOf;
+use super::lanes::{LaneOf, Lanes};
 use super::plan::Evidence;
 use super::report::Found;
 use super::tally::earlier;
@@ -28,13 +28,24 @@ pub(crate) struct AllMeasured {
 
 impl AllMeasured {
     /// The first watermark at which another measurement could find something else: the next, while some window runs, since
-    /// what is open is known up to the watermark; else where an exposure lies ahead, or a new day begins.
-    pub(crate) fn holds_until(&self, of: &LaneOf<'_>) -> i64 {
+    /// what is open is known up to the watermark, and while subjects finer than the unit may still enter; else where an
+    /// exposure lies ahead, as far as was read, or a new day begins.
+    pub(crate) fn holds_until(&self, of: &LaneOf<'_>, lanes: &Lanes) -> i64 {
         let odds = || self.found.iter().map(|found| found.tally.odd);
         if odds().any(|odd| odd.open > 0) {
             return self.at_us.saturating_add(1);
         }
-        let is_ended = of.checked.end_us.is_some_and(|end_us| end_us <= self.at_us);
+        let windows = lanes.lanes.iter().map(|lane| lane.funnel.window.us());
+        let end_us = of.checked.end_us.filter(|end_us| *end_us <= self.at_us);
+        let over_us = end_us.and_then(|end_us| Some(end_us.saturating_add(windows.clone().max()?)));
+        let is_over = over_us.is_some_and(|over_us| over_us <= self.at_us);
+        if !is_over && lanes.lanes.iter().any(|lane| !lane.from_exposure) {
+            return self.at_us.saturating_add(1);
+        }
+        let is_ended = end_us.is_some();
+        let read_us = windows
+            .min()
+            .map(|window_us| self.at_us.saturating_add(window_us));
         let plans = self
             .found
             .iter()
@@ -42,7 +53,8 @@ impl AllMeasured {
         let days = plans.filter_map(|plan| plan.days.last().map(|day| day.end_us));
         let day_us = days.filter(|_| !is_ended).min();
         let ahead_us = odds().filter_map(|odd| odd.ahead_us).min();
-        earlier(day_us, ahead_us).unwrap_or(i64::MAX)
+        let read_us = read_us.filter(|_| !is_ended);
+        earlier(earlier(day_us, read_us), ahead_us).unwrap_or(i64::MAX)
     }
 }
 

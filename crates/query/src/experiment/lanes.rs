@@ -79,12 +79,26 @@ impl Lanes {
             let funnel = funnel(&guardrail.funnel, &at)?;
             lanes.step(guardrail.step, &funnel, unit, &format!("{at}/step"))?;
         }
-        if let LookMethod::Sequential { .. } = definition.method
-            && !lanes.lanes[lanes.places[0].lane].from_exposure
-        {
-            let detail = "planned looks need a first metric of the unit itself: what is finer goes on entering after a look; take continuous or fixed";
-            let pointer = format!("{at}/method");
-            return Err(Error::refused("finer_subject", pointer, detail));
+        if !lanes.lanes[lanes.places[0].lane].from_exposure {
+            let detail = match definition.method {
+                LookMethod::Sequential { .. } => Some((
+                    "method",
+                    "planned looks need a first metric of the unit itself: what is finer goes on entering after a look; take continuous or fixed",
+                )),
+                LookMethod::Fixed
+                    if definition.planned_units.is_some() && definition.end.is_none() =>
+                {
+                    Some((
+                        "planned_units",
+                        "to end with its units, a first metric of the unit itself is needed: what is finer goes on entering; give it an end instead",
+                    ))
+                }
+                LookMethod::Fixed | LookMethod::Continuous { .. } => None,
+            };
+            if let Some((field, detail)) = detail {
+                let pointer = format!("{at}/{field}");
+                return Err(Error::refused("finer_subject", pointer, detail));
+            }
         }
         lanes.show_steps();
         Ok(lanes)
@@ -306,7 +320,8 @@ impl Lane {
             covariate_us,
             metrics: self.metrics.clone(),
             steps: self.steps.clone(),
-            days: trend::buckets(checked.start_us, end_us, Interval::Day, checked.timezone)?,
+            days: trend::buckets(checked.start_us, end_us, Interval::Day, checked.timezone)
+                .map_err(|error| error.at(|_| "/definition/start".to_owned()))?,
         });
         Ok(plan)
     }

@@ -3,7 +3,8 @@
 //! A look is due at its share of the planned units. It is made at the first day of exposure by which so many matured, once
 //! the window of everybody exposed on that day is over; the error it spends is that of the share really reached (Lan and
 //! DeMets). Looks that fall on one day are one, the last of them. If the planned end comes before the units, the last look
-//! is made then, on all there are. A fixed experiment that ends with its units is one with one look.
+//! is made then, on all there are; a last look that would see less than a thousandth of the planned units beyond the one
+//! before it is passed without a test. A fixed experiment that ends with its units is one with one look.
 
 use linkfunnel_model::LookMethod;
 use linkfunnel_stats::{LEAST_STEP, PHI, Plan};
@@ -20,7 +21,7 @@ pub(crate) struct Looks {
     pub(crate) told: Vec<LookTold>,
     /// By variant beside the control: the first look at which it crossed the boundary, and z there.
     pub(crate) crossed: Vec<Option<(usize, f64)>>,
-    /// Units that the next look needs, all variants together, beyond those there are; `None` after the last.
+    /// Units that the next look needs, all variants together, beyond those exposed; `None` after the last.
     pub(crate) lacking: Option<u64>,
     /// Number of the next look.
     pub(crate) next: usize,
@@ -50,7 +51,7 @@ impl Looks {
             return None;
         }
         let matured = matured_until(report);
-        let made = made(report, looks, planned, &matured);
+        let (made, next) = made(report, looks, planned, &matured);
         let shares: Vec<f64> = made
             .iter()
             .map(|made| share(made.units, planned).min(1.0))
@@ -88,9 +89,8 @@ impl Looks {
                 }
             }
         }
-        let next = made.last().map_or(1, |made| made.look + 1);
-        let there = matured.last().map_or(0, |(_, units)| *units);
-        let lacking = (next <= looks).then(|| due_at(next, looks, planned).saturating_sub(there));
+        let exposed = report.total(place.lane, &Group::Total, |cell| cell.units);
+        let lacking = (next <= looks).then(|| due_at(next, looks, planned).saturating_sub(exposed));
         Some(Looks {
             told,
             crossed,
@@ -99,7 +99,7 @@ impl Looks {
         })
     }
 
-    /// Whether the last look was made.
+    /// Whether the last look was made, or passed.
     pub(crate) fn is_over(&self) -> bool {
         self.lacking.is_none()
     }
@@ -117,7 +117,7 @@ fn matured_until(report: &Report<'_>) -> Vec<(usize, u64)> {
     let experiment = report.experiment(lane);
     let mut all = 0;
     let days = experiment.days.iter().enumerate();
-    let over = days.take_while(|(_, day)| report.is_over(lane, day.end_us.min(experiment.end_us)));
+    let over = days.take_while(|(_, day)| report.is_over(lane, day.end_us.min(report.end_us)));
     over.map(|(i, _)| {
         all += report.total(lane, &Group::Day(i), |cell| cell.matured);
         (i, all)
@@ -125,8 +125,13 @@ fn matured_until(report: &Report<'_>) -> Vec<(usize, u64)> {
     .collect()
 }
 
-/// The looks that were made, each with what it saw.
-fn made(report: &Report<'_>, looks: usize, planned: u64, matured: &[(usize, u64)]) -> Vec<Made> {
+/// The looks that were made, each with what it saw, and the number of the next.
+fn made(
+    report: &Report<'_>,
+    looks: usize,
+    planned: u64,
+    matured: &[(usize, u64)],
+) -> (Vec<Made>, usize) {
     let place = report.lanes.places[0];
     let mut cumulated: Vec<Option<Stat>> = vec![None; report.definition.variants.len()];
     let mut made: Vec<Made> = Vec::new();
@@ -142,14 +147,19 @@ fn made(report: &Report<'_>, looks: usize, planned: u64, matured: &[(usize, u64)
             |look: usize| look <= looks && (is_end || units >= due_at(look, looks, planned));
         let before = made.last().map_or(0, |made| made.units);
         let is_apart = share(units, planned).min(1.0) - share(before, planned) >= LEAST_STEP;
-        if !is_due(next) || !is_apart {
+        if !is_due(next) {
             continue;
         }
         let look = (next..=looks)
             .take_while(|look| is_due(*look))
             .last()
             .unwrap_or(next);
-        next = look + 1;
+        if is_apart || look == looks {
+            next = look + 1;
+        }
+        if !is_apart {
+            continue;
+        }
         let stats: Vec<Option<&Stat>> = cumulated.iter().map(Option::as_ref).collect();
         let compared = report.measure(place, &stats, report.level).compared;
         let found = compared.iter().map(|one| one.told.z.zip(one.told.p));
@@ -160,5 +170,5 @@ fn made(report: &Report<'_>, looks: usize, planned: u64, matured: &[(usize, u64)
             found: found.collect(),
         });
     }
-    made
+    (made, next)
 }

@@ -253,7 +253,9 @@ impl Run<'_> {
             };
             let mut scratch = by.scratch.take().unwrap_or_default();
             let entry = self.entry(by, None, &after, &span, &mut scratch)?;
-            if let Some((entry, got)) = entry.filter(|(entry, _)| !entry.discarded) {
+            let discarded = entry.as_ref().is_some_and(|(entry, _)| entry.discarded);
+            by.tally.odd.discarded += u64::from(discarded);
+            if let Some((entry, got)) = entry.filter(|_| !discarded) {
                 let counts = entry.matured || experiment.include_open;
                 by.tally.odd.open += u64::from(!entry.matured);
                 let sums = &mut by.sums[place * width..][..width];

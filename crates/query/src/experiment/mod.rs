@@ -133,13 +133,13 @@ impl Engine {
         for lane in &lanes.lanes {
             let is_first = measured.found.is_empty();
             let plan = lane.plan(self, of)?;
-            let (mut plan, mut outcome) = self.run_plan(run, tenant, plan).await?;
+            let (mut plan, mut outcome) = self.run_plan(run, tenant, plan).await.map_err(told)?;
             let odd = outcome.experiment.as_ref().map(|tally| tally.odd);
             let odd = odd.unwrap_or_default();
             if is_first && odd.seen == 0 && odd.assigned > 0 {
                 of.evidence = Evidence::Assigned;
                 let again = lane.plan(self, of)?;
-                (plan, outcome) = self.run_plan(run, tenant, again).await?;
+                (plan, outcome) = self.run_plan(run, tenant, again).await.map_err(told)?;
             }
             let scanned = measured.counts.events_scanned + outcome.counts.events_scanned;
             if is_first {
@@ -153,8 +153,23 @@ impl Engine {
             });
         }
         measured.evidence = of.evidence;
-        measured.until_us = measured.holds_until(of);
+        measured.until_us = measured.holds_until(of, lanes);
         Ok(measured)
+    }
+}
+
+/// Too many segments are those of the definition's fields, there being no breakdown.
+fn told(error: Error) -> Error {
+    match error.code() {
+        "too_many_segments" => Error::refused(
+            "too_many_segments",
+            "/definition/segments",
+            format!(
+                "the segments have more than {} values, all variants together; leave out the field that has most",
+                crate::operator::MAX_SEGMENTS
+            ),
+        ),
+        _ => error,
     }
 }
 

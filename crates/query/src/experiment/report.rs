@@ -43,6 +43,8 @@ pub(crate) struct Report<'r> {
     pub(crate) level: Level,
     pub(crate) sequence: Sequence,
     pub(crate) watermark_us: Option<i64>,
+    /// First µs in which no exposure counts any more, as of this view.
+    pub(crate) end_us: i64,
     pub(crate) evidence: Evidence,
     /// Index of the control among the variants.
     pub(crate) control: usize,
@@ -81,6 +83,7 @@ impl<'r> Report<'r> {
             level,
             sequence: Sequence::new(level, tuned_for).map_err(internal)?,
             watermark_us: of.run.view.watermark_us,
+            end_us: of.end_us,
             evidence: of.evidence,
             control: definition
                 .variants
@@ -326,7 +329,7 @@ impl<'r> Report<'r> {
         )];
         reading.push(match self.question.include_open {
             true => "Those whose window still runs count as they stand: rates are so far, and can still rise.".to_owned(),
-            false => "Numbers are over those whose window is over; the others are open.".to_owned(),
+            false => "Numbers are over those whose window is over; the others are open. Times and days since exposure also follow the open ones, as far as they have come.".to_owned(),
         });
         let finer = self.lanes.lanes.iter().filter(|lane| !lane.from_exposure);
         let mut subjects: Vec<&str> = finer.map(|lane| lane.funnel.subject.as_str()).collect();
@@ -338,8 +341,11 @@ impl<'r> Report<'r> {
         }
         let family = self.family();
         if family > 1 {
-            let name = self.correction().name();
-            reading.push(format!("p_corrected is by {name} over the {family} tests of the primary metrics; intervals are of one test each, simultaneous ones by Bonferroni beside."));
+            let p = match self.definition.correction {
+                FamilyCorrection::Holm => "p_corrected is by holm over",
+                FamilyCorrection::None => "No p is corrected for",
+            };
+            reading.push(format!("{p} the {family} tests of the primary metrics; intervals are of one test each, simultaneous ones by Bonferroni beside."));
         }
         reading.push(match self.definition.method {
             LookMethod::Fixed => "Planned to be read once, at its end: twenty peeks at 5 % make 25 % false alarms.".to_owned(),
@@ -392,7 +398,16 @@ impl<'r> Report<'r> {
                     Some(before) => before[variant],
                     None => counts[variant].map(Counts::units),
                 };
-                from_previous(reached[variant], of)
+                let rate = from_previous(reached[variant], of);
+                match lane.from_exposure {
+                    true => rate,
+                    // subjects of one unit are alike
+                    false => Rate {
+                        low: None,
+                        high: None,
+                        ..rate
+                    },
+                }
             });
             steps.push(StepTold {
                 name: step.name.clone(),

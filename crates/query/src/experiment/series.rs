@@ -128,7 +128,7 @@ impl Report<'_> {
         };
         DayTold {
             day: trend::text(start_us, self.checked.timezone)[..10].to_owned(),
-            is_over: self.is_over(place.lane, end_us.min(self.experiment(place.lane).end_us)),
+            is_over: self.is_over(place.lane, end_us.min(self.end_us)),
             arms: self.told(place, &measurement.arms),
             differences: measurement.compared.iter().map(band).collect(),
         }

@@ -171,6 +171,10 @@ impl Sightings {
             };
             odd.seen += 1;
             odd.without_assignment += u64::from(!is_assigned);
+            let is_elsewhere =
+                |s: &Sighting| s.evidence == Evidence::Assigned && s.variant != first.variant;
+            let is_exposed = first.evidence == Evidence::Exposed;
+            odd.elsewhere += u64::from(is_exposed && unit.iter().any(is_elsewhere));
             let is_in_two = unit
                 .iter()
                 .filter(counts)

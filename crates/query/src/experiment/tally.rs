@@ -167,7 +167,9 @@ pub(crate) struct Odd {
     pub(crate) without_assignment: u64,
     /// At the funnel's last step between the experiment's start and their exposure.
     pub(crate) outcome_before: u64,
-    /// Taken out by an excluded event.
+    /// Exposed to another variant than one they were assigned to.
+    pub(crate) elsewhere: u64,
+    /// Taken out by an excluded event: units, or subjects of theirs.
     pub(crate) discarded: u64,
     /// Units seen at all.
     pub(crate) seen: u64,
@@ -284,6 +286,7 @@ impl ExperimentTally {
         mine.unknown_variant += more.unknown_variant;
         mine.assigned += more.assigned;
         mine.without_assignment += more.without_assignment;
+        mine.elsewhere += more.elsewhere;
         mine.outcome_before += more.outcome_before;
         mine.discarded += more.discarded;
         mine.seen += more.seen;

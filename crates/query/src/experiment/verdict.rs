@@ -125,8 +125,8 @@ impl Report<'_> {
                 is_last: self.is_past_end(),
                 at: None,
             },
-            LookMethod::Sequential { .. } => self.at_look(looks, is_better),
-            LookMethod::Fixed if looks.is_some() => self.at_look(looks, is_better),
+            LookMethod::Sequential { .. } => self.at_look(metric, looks, is_better),
+            LookMethod::Fixed if looks.is_some() => self.at_look(metric, looks, is_better),
             LookMethod::Fixed if self.is_past_end() => Now::Decide {
                 differs: differs(|one| one.p_corrected),
                 is_last: true,
@@ -142,7 +142,21 @@ impl Report<'_> {
         }
     }
 
-    fn at_look(&self, looks: Option<&Looks>, is_better: impl Fn(f64) -> f64) -> Now {
+    /// The variants beside the control, by place, that take part: one of weight 0 without units does not.
+    fn running(&self, metric: &MetricTold) -> Vec<usize> {
+        let takes_part = |(at, variant): (usize, usize)| {
+            let is_weighted = self.definition.variants[variant].weight > 0.0;
+            (is_weighted || metric.arms[variant].of > 0).then_some(at)
+        };
+        self.others().enumerate().filter_map(takes_part).collect()
+    }
+
+    fn at_look(
+        &self,
+        metric: &MetricTold,
+        looks: Option<&Looks>,
+        is_better: impl Fn(f64) -> f64,
+    ) -> Now {
         let Some(looks) = looks else {
             return Now::Wait {
                 rule: "no looks are planned".to_owned(),
@@ -152,7 +166,7 @@ impl Report<'_> {
         let crossed = |found: &Option<(usize, f64)>| found.map_or(0.0, |(_, z)| is_better(z));
         let differs: Vec<f64> = looks.crossed.iter().map(crossed).collect();
         let wins = differs.iter().any(|z| *z > 0.0);
-        let is_settled = differs.iter().all(|z| *z < 0.0);
+        let is_settled = self.running(metric).iter().all(|at| differs[*at] < 0.0);
         if wins || is_settled || looks.is_over() {
             let told = looks.crossed.iter().zip(self.others());
             let told = told.filter_map(|(found, variant)| {
@@ -166,7 +180,7 @@ impl Report<'_> {
             let told: Vec<String> = told.collect();
             return Now::Decide {
                 differs,
-                is_last: true,
+                is_last: looks.is_over(),
                 at: (!told.is_empty()).then(|| told.join(" ")),
             };
         }
@@ -200,7 +214,8 @@ impl Report<'_> {
         let better = |at: &usize| differs[*at] > 0.0;
         let fails = |at: &usize| !of("fail", *at).is_empty();
         let passes = |at: &usize| guardrails.len() == of("pass", *at).len();
-        let all = || 0..names.len();
+        let running = self.running(metric);
+        let all = || running.iter().copied();
         let best = |mut found: Vec<usize>| {
             found.sort_by(|a, b| differs[*b].total_cmp(&differs[*a]));
             found.first().copied()
@@ -292,11 +307,14 @@ impl Report<'_> {
         let (Some(mine), Some(other)) = (value(&one.variant), value(&one.against)) else {
             return format!("{} cannot be compared yet.", metric.name);
         };
-        let ends = match self.definition.method {
-            LookMethod::Continuous { .. } => (one.anytime.low, one.anytime.high),
-            LookMethod::Fixed | LookMethod::Sequential { .. } => {
-                (one.difference.low, one.difference.high)
+        let (ends, of) = match (&self.definition.method, &one.simultaneous) {
+            (LookMethod::Continuous { .. }, _) => ((one.anytime.low, one.anytime.high), ""),
+            (LookMethod::Sequential { .. }, _) => {
+                let ends = (one.difference.low, one.difference.high);
+                (ends, " (for whoever looks once)")
             }
+            (LookMethod::Fixed, Some(all)) => ((all.low, all.high), " (of all tests together)"),
+            (LookMethod::Fixed, None) => ((one.difference.low, one.difference.high), ""),
         };
         let unit = match (is_rate, metric.measures.as_str()) {
             (true, _) => " points",
@@ -305,7 +323,7 @@ impl Report<'_> {
         };
         let between = match (one.difference.value, ends) {
             (Some(value), (Some(low), Some(high))) => format!(
-                ", {}{unit}, {} % interval {} to {}",
+                ", {}{unit}, {} % interval{of} {} to {}",
                 by(value),
                 (1e5 * (1.0 - self.definition.alpha)).round() / 1e3,
                 by(low),

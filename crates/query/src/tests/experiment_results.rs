@@ -60,7 +60,7 @@ pub(super) async fn results(world: &World, fields: serde_json::Value) -> Experim
         .unwrap()
 }
 /// [`event`] with `exp=VARIANT` for an exposure and `assigned=VARIANT` for an assignment.
-fn told(line: &str, number: usize, unit: &'static str) -> Event<'static> {
+pub(super) fn told(line: &str, number: usize, unit: &'static str) -> Event<'static> {
     let is_told = |word: &&str| word.starts_with("exp=") || word.starts_with("assigned=");
     let plain: Vec<&str> = line
         .split_whitespace()
@@ -225,6 +225,54 @@ async fn an_exposure_without_an_assignment_is_told_where_assignments_are() {
     assert_eq!(answer.entry, "exposed");
     assert_eq!(counts(&answer), ["old: 1, 1, 1 0 0", "new: 1, 1, 0 0 0"]);
     assert_eq!(answer.health.without_assignment, Some(1));
+}
+
+#[tokio::test]
+async fn who_is_exposed_to_another_variant_than_assigned_counts_where_it_was_exposed_and_is_told() {
+    let world = world(
+        "journey",
+        "0 a opened assigned=old
+         1 a chose exp=new
+         0 b opened assigned=new
+         1 b chose exp=new",
+    )
+    .await;
+    let answer = results(&world, json!({})).await;
+    assert_eq!(counts(&answer), ["old: 0, 0, 0 0 0", "new: 2, 2, 0 0 0"]);
+    assert_eq!(answer.health.exposed_elsewhere, Some(1));
+    let codes: Vec<&str> = answer
+        .health
+        .findings
+        .iter()
+        .map(|f| f.code.as_str())
+        .collect();
+    assert_eq!(codes, ["exposed_elsewhere"]);
+}
+
+#[tokio::test]
+async fn journeys_taken_out_by_an_excluded_event_are_told_where_a_company_is_assigned() {
+    let mut funnel = short();
+    funnel["exclude"] = json!([{"event": "file.uploaded", "after": 1, "before": 3}]);
+    funnel["on_exclude"] = json!("discard_subject");
+    let world = world(
+        "company",
+        "0 - experiment.exposed exp=old company_id=c
+         1 a opened company_id=c
+         2 a file.uploaded company_id=c
+         1 b opened company_id=c
+         2 b chose company_id=c",
+    )
+    .await;
+    let answer = results(&world, json!({"unit": "company", "funnel": funnel})).await;
+    assert_eq!(answer.health.discarded, 1);
+    assert_eq!(answer.variants[0].subjects, Some(1));
+    let finding = &answer.health.findings[0];
+    assert!(
+        finding.detail.starts_with(
+            "an excluded event, which a variant may bring about, took out 1 of the journeys"
+        ),
+        "{finding:?}"
+    );
 }
 
 #[tokio::test]
@@ -489,6 +537,11 @@ async fn mistakes_point_at_the_culprit() {
             "/definition/method",
         ),
         (
+            json!({"unit": "company", "planned_units": 9}),
+            "finer_subject",
+            "/definition/planned_units",
+        ),
+        (
             json!({"unit": "company", "primary": [{"name": "L", "time_to_step": 3}]}),
             "finer_subject",
             "/definition/primary/0/time_to_step",
@@ -604,7 +657,7 @@ proptest! {
     }
 }
 
-fn without_meta(answer: &ExperimentAnswer) -> String {
+pub(super) fn without_meta(answer: &ExperimentAnswer) -> String {
     let mut json = serde_json::to_value(answer).unwrap();
     json.as_object_mut().unwrap().remove("meta");
     json.to_string()
@@ -677,43 +730,4 @@ async fn a_generated_experiment_gives_exactly_the_true_counts() {
             world.compact().await;
         }
     }
-}
-
-#[tokio::test]
-async fn what_is_kept_of_a_result_is_what_a_new_one_would_say() {
-    let mut world = world(
-        "journey",
-        "0 a opened exp=old\n0 b opened exp=new\n41d c opened exp=new\n41d+1 c linked",
-    )
-    .await;
-    let at = |world: &World, us: i64| {
-        world.watermark(us);
-        let fresh = world.engine(1);
-        let kept = world.engine.clone();
-        async move {
-            let kept = try_results(&kept, &asked(), definition(json!({})))
-                .await
-                .unwrap();
-            let fresh = try_results(&fresh, &asked(), definition(json!({})))
-                .await
-                .unwrap();
-            assert_eq!(without_meta(&kept), without_meta(&fresh));
-            kept.variants[1].units
-        }
-    };
-    // settled, settled a moment later, then a day begins, an exposure comes up, its window runs and ends
-    for (us, units) in [
-        (40 * DAY, 1),
-        (40 * DAY + 5, 1),
-        (41 * DAY - 1, 1),
-        (41 * DAY, 2),
-        (41 * DAY + 3, 2),
-        (41 * DAY + 9, 2),
-        (42 * DAY + 9, 2),
-    ] {
-        assert_eq!(at(&world, us).await, units, "{us}");
-    }
-    let more = [told("9 d opened exp=new", 99, "journey")];
-    world.publish(0, &more);
-    assert_eq!(at(&world, 42 * DAY + 10).await, 3);
 }

@@ -287,3 +287,112 @@ async fn no_verdict_is_given_on_rates_so_far_and_a_variant_without_weight_holds_
         .unwrap();
     assert_eq!(open.verdict.decision, "too early");
 }
+
+#[tokio::test]
+async fn a_last_look_that_would_see_nothing_more_is_passed() {
+    let lines = some("old", 0, 200, 2) + &some("new", 0, 200, 2);
+    let world = world("journey", &lines).await;
+    let looks = |planned: u64| json!({"method": {"sequential": {"looks": 5}}, "planned_units": planned, "end": "2026-09-05"});
+    let answer = results(&world, looks(1_000)).await;
+    assert_eq!(answer.method.looks[1].units, Some(400));
+    assert_eq!(answer.method.looks[4].units, None);
+    assert_eq!(
+        answer.verdict.decision, "no difference shown",
+        "{:?}",
+        answer.verdict
+    );
+    // nor does an end with hardly any units wait for ever
+    let answer = results(&world, looks(1_000_000)).await;
+    assert_eq!(
+        answer.verdict.decision, "no difference shown",
+        "{:?}",
+        answer.verdict
+    );
+}
+
+#[tokio::test]
+async fn units_on_their_way_are_not_waited_for_twice() {
+    // all 400 are exposed on the last day, and their windows of thirty days run
+    let lines: String = ["old", "new"]
+        .map(|variant| some(variant, 39, 200, 2))
+        .concat();
+    let funnel = super::short_with(json!({"window": "P30D"}));
+    let fields = json!({"funnel": funnel, "method": {"sequential": {"looks": 2}}, "planned_units": 800, "start": "2026-10-01"});
+    let early: String = ["old", "new"]
+        .map(|variant| some(variant, 31, 10, 2))
+        .concat();
+    let world = world("journey", &(early + &lines)).await;
+    let mut fields = fields;
+    let soon = json!({"funnel": super::short_with(json!({"window": "P8D"}))});
+    merge(&mut fields, soon);
+    let answer = results(&world, fields).await;
+    assert_eq!(answer.verdict.decision, "too early");
+    // look 1 is at 400 units, and 420 are exposed: only the window is left
+    assert!(
+        answer
+            .verdict
+            .sentence
+            .contains("planned look 1 is in about 8 days"),
+        "{:?}",
+        answer.verdict
+    );
+}
+
+#[tokio::test]
+async fn a_variant_without_weight_and_units_is_not_waited_for_where_the_others_are_worse() {
+    let lines = some("old", 0, 200, 2) + &some("new", 0, 200, 10);
+    let world = world("journey", &lines).await;
+    let variants = json!([{"name": "old", "weight": 0.5}, {"name": "new", "weight": 0.5}, {"name": "later", "weight": 0}]);
+    for more in [
+        json!({"end": "2026-09-05"}),
+        json!({"method": {"sequential": {"looks": 2}}, "planned_units": 800}),
+    ] {
+        let mut fields = json!({"variants": variants});
+        merge(&mut fields, more);
+        let answer = results(&world, fields).await;
+        assert_eq!(
+            answer.verdict.variant.as_deref(),
+            Some("old"),
+            "{:?}",
+            answer.verdict
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_undecided_at_an_early_look_is_not_called_the_end() {
+    let lines = some("old", 0, 200, 10) + &some("new", 0, 200, 2);
+    let world = world("journey", &lines).await;
+    let fields = json!({
+        "method": {"sequential": {"looks": 4}}, "planned_units": 1_600,
+        "guardrails": [{"name": "Opened", "step": 3, "relative_margin": 0.01, "better": "lower"}]
+    });
+    let answer = results(&world, fields).await;
+    assert!(
+        !answer.verdict.sentence.contains("planned end"),
+        "{:?}",
+        answer.verdict
+    );
+}
+
+#[tokio::test]
+async fn that_no_journey_of_any_company_did_something_can_be_told() {
+    let mut lines = String::new();
+    for company in 0..80 {
+        let variant = if company % 2 == 0 { "new" } else { "old" };
+        lines += &format!("0 - experiment.exposed exp={variant} company_id=c{company}\n");
+        for journey in 0..3 {
+            lines += &format!("1 j{company}x{journey} opened company_id=c{company}\n");
+        }
+    }
+    let world = world("company", &lines).await;
+    let fields = |margin: f64| {
+        json!({
+            "unit": "company", "end": "2026-09-05",
+            "guardrails": [{"name": "Chose", "step": 2, "margin": margin, "better": "lower"}]
+        })
+    };
+    let verdict = |answer: &ExperimentAnswer| answer.guardrails[0].verdicts[0].verdict.clone();
+    assert_eq!(verdict(&results(&world, fields(0.1)).await), "pass");
+    assert_eq!(verdict(&results(&world, fields(0.01)).await), "undecided");
+}

@@ -94,12 +94,12 @@ async fn only_what_changed_the_definition_after_its_start_is_a_change_newest_fir
     let world = World::new().await;
     world.set_up(json!({})).await;
     world.at_second(9);
-    world.set_up(json!({"planned_units": 10})).await;
+    world.set_up(json!({"alpha": 0.02})).await;
     world.at_second(10);
-    world.set_up(json!({"planned_units": 20})).await;
+    world.set_up(json!({"alpha": 0.03})).await;
     assert_eq!(world.changed().await, [""; 0], "at the start, not after it");
     world.at_second(11);
-    let both = json!({"alpha": 0.01, "method": {"continuous": {}}, "planned_units": 20});
+    let both = json!({"alpha": 0.01, "method": {"continuous": {}}});
     assert_eq!(world.set_up(both.clone()).await, 4);
     world.at_second(12);
     assert_eq!(world.try_set_up("Renamed", both.clone()).await.unwrap(), 5);

@@ -8,6 +8,7 @@ mod delivery;
 mod drivers;
 mod effort;
 mod experiment_ages;
+mod experiment_kept;
 mod experiment_results;
 mod experiment_verdicts;
 mod experiments;
