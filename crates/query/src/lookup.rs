@@ -92,10 +92,9 @@ impl Engine {
             while let Some(batch) = batches.try_next().await? {
                 let keys = int64s(&batch, column)?;
                 let of_root = int64s(&batch, ROOT_KEY)?.values;
-                for row in 0..batch.num_rows() {
-                    let is_it = keys.get(row) == Some(key);
-                    if is_it && !roots.contains(&of_root[row]) {
-                        roots.push(of_root[row]);
+                for (row, root) in of_root.iter().enumerate() {
+                    if keys.get(row) == Some(key) && !roots.contains(root) {
+                        roots.push(*root);
                     }
                 }
                 if roots.len() > MAX_ROOTS {

@@ -159,7 +159,7 @@ pub(super) fn told_cells<'b>(
 
 /// What a code of [`told_codes`] stands for: the code of the variant, and whether it is of an exposure.
 pub(crate) fn told_of(code: u32) -> Option<(u32, bool)> {
-    (code != ABSENT).then(|| (code >> 1, code & 1 == 1))
+    (code != ABSENT).then_some((code >> 1, code & 1 == 1))
 }
 
 /// Ids and variants of a value of [`Source::Experiments`].
