@@ -329,8 +329,17 @@ impl<'r> Report<'r> {
         )];
         reading.push(match self.question.include_open {
             true => "Those whose window still runs count as they stand: rates are so far, and can still rise.".to_owned(),
-            false => "Numbers are over those whose window is over; the others are open. Times and days since exposure also follow the open ones, as far as they have come.".to_owned(),
+            false => "Numbers are over those whose window is over; the others are open.".to_owned(),
         });
+        let mut measured = self
+            .lanes
+            .lanes
+            .iter()
+            .flat_map(|l| l.metrics.iter().chain(&l.steps));
+        if measured.any(|measured| matches!(measured, Measured::Time(_))) {
+            let follows = "Times, and days since exposure, follow the open ones too, as far as they have come.";
+            reading.push(follows.to_owned());
+        }
         let finer = self.lanes.lanes.iter().filter(|lane| !lane.from_exposure);
         let mut subjects: Vec<&str> = finer.map(|lane| lane.funnel.subject.as_str()).collect();
         subjects.dedup();
