@@ -9,6 +9,7 @@ mod drivers;
 mod effort;
 mod experiment_ages;
 mod experiment_kept;
+mod experiment_recount;
 mod experiment_results;
 mod experiment_verdicts;
 mod experiments;
