@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::fields::{Field, FieldKind};
+use crate::fields::{Field, FieldKind, nearest};
 
 /// Most conditions in one list, those inside `any`, `all` and `not` included.
 pub const MAX_CONDITIONS: usize = 32;
@@ -290,11 +290,10 @@ fn check_condition(condition: &Condition, at: &str) -> Result<(), Mistake> {
             pointer,
             "give the text it begins with",
         )),
-        (Op::Prefix, value) if !value.is_string() => Err(Mistake::new(
-            "wrong_type",
-            pointer,
-            "give the text it begins with",
-        )),
+        // the beginning of a word is no word
+        (Op::Prefix, _) if matches!(field, FieldRef::Field(f) if matches!(f.kind(), FieldKind::Vocab(_))) => {
+            Ok(())
+        }
         (Op::Eq | Op::Ne | Op::Prefix, value) => check_value(&field, value, false, &pointer),
     }
 }
@@ -341,8 +340,30 @@ fn check_value(
         FieldKind::Bool if !value.is_boolean() => wrong("true or false"),
         FieldKind::Bool => Ok(()),
         _ if !value.is_string() => wrong("a text"),
+        FieldKind::Vocab(words) => {
+            known_word(*field, words, value.as_str().unwrap_or_default(), at)
+        }
         _ => Ok(()),
     }
+}
+
+/// Refuses a word that no event can have, which would be a silent zero.
+fn known_word(field: Field, words: &[&str], word: &str, at: &str) -> Result<(), Mistake> {
+    if words.contains(&word) {
+        return Ok(());
+    }
+    let detail = match nearest(word, words.iter().copied()) {
+        Some(near) => format!(
+            "{} has no value {word:?}; did you mean {near}?",
+            field.path()
+        ),
+        None => format!(
+            "{} has no value {word:?}; it has {}",
+            field.path(),
+            words.join(", ")
+        ),
+    };
+    Err(Mistake::new("unknown_value", at, detail))
 }
 
 /// Refuses more than `most` of something.

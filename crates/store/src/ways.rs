@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result, While};
-use crate::file::DataFile;
+use crate::file::{DataFile, RowKind};
 use crate::scan::Input;
 use crate::source_ids::SourceIds;
 use crate::store::Store;
@@ -181,7 +181,8 @@ impl Store {
     async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Laid>> {
         let layers = self.layers(view, goal, state).await?;
         let mut above: Vec<_> = view.hot.iter().map(|rows| rows.ids(goal)).collect();
-        for file in &view.later {
+        let of_events = |file: &&Arc<DataFile>| file.kind == RowKind::Event;
+        for file in view.later.iter().filter(of_events) {
             let input = Input {
                 file: Arc::clone(file),
                 limited: true,

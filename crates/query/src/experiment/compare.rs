@@ -308,9 +308,14 @@ impl Reading {
         };
         if let Some(effect) = effect {
             let looked = self.sequence.look(effect);
+            // a difference of rates is never beyond 1, however little is known of it
+            let most = match self.measured {
+                Measured::Step(_) | Measured::Subjects(_) => 1.0,
+                _ => f64::MAX,
+            };
             told.anytime = AnytimeTold {
-                low: Some(looked.interval.low / scale),
-                high: Some(looked.interval.high / scale),
+                low: Some((looked.interval.low / scale).max(-most)),
+                high: Some((looked.interval.high / scale).min(most)),
                 p: Some(looked.p),
                 p_corrected: None,
             };

@@ -72,8 +72,8 @@ impl Report<'_> {
             let bound = match is_relative {
                 true => rate(zero)
                     .filter(|rate| *rate > 0.0)
-                    .map(|rate| share + looked.bound / rate),
-                false => Some(looked.bound),
+                    .map(|rate| (share + looked.bound / rate).max(0.0)),
+                false => Some(looked.bound.clamp(-1.0, 1.0)),
             };
             let (low, high) = match harm {
                 Harm::Fall => (bound, None),

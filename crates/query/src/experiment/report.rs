@@ -356,6 +356,15 @@ impl<'r> Report<'r> {
             };
             reading.push(format!("{p} the {family} tests of the primary metrics; intervals are of one test each, simultaneous ones by Bonferroni beside."));
         }
+        if family > 1 && !matches!(self.definition.method, LookMethod::Continuous { .. }) {
+            let shared = "At a planned look the boundary is that of one test of all these (Bonferroni), so it asks for more than p_corrected does.";
+            let has_looks = matches!(self.definition.method, LookMethod::Sequential { .. })
+                || self.definition.end.is_none();
+            reading.extend(
+                (has_looks && self.definition.correction == FamilyCorrection::Holm)
+                    .then(|| shared.to_owned()),
+            );
+        }
         reading.push(match self.definition.method {
             LookMethod::Fixed => "Planned to be read once, at its end: twenty peeks at 5 % make 25 % false alarms.".to_owned(),
             LookMethod::Continuous { .. } => "It may be read at any time: the anytime interval and p hold however often one looks; p is for whoever looks once.".to_owned(),

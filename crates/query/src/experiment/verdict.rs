@@ -105,12 +105,7 @@ impl Report<'_> {
                 ),
             };
         }
-        let is_better = |z: f64| match self.definition.primary[0].better {
-            // a test of times is above 0 where the variant is faster
-            Better::Lower if metric.measures == "time" => z,
-            Better::Lower => -z,
-            Better::Higher => z,
-        };
+        let is_better = |z: f64| self.is_better(metric, z);
         let alpha = self.definition.alpha;
         let differs = |p: fn(&ComparisonTold) -> Option<f64>| {
             let sign = |one: &ComparisonTold| {
@@ -139,6 +134,16 @@ impl Report<'_> {
                     self.when_over(None)
                 ),
             },
+        }
+    }
+
+    /// Above 0 where the variant is better, by the sign of its test.
+    fn is_better(&self, metric: &MetricTold, z: f64) -> f64 {
+        match self.definition.primary[0].better {
+            // a test of times is above 0 where the variant is faster
+            Better::Lower if metric.measures == "time" => z,
+            Better::Lower => -z,
+            Better::Higher => z,
         }
     }
 
@@ -212,12 +217,14 @@ impl Report<'_> {
         let names: Vec<&str> = self.others().map(|variant| self.name(variant)).collect();
         let control = self.name(self.control);
         let better = |at: &usize| differs[*at] > 0.0;
+        let now = |at: usize| self.is_better(metric, metric.comparisons[at].z.unwrap_or(0.0));
         let fails = |at: &usize| !of("fail", *at).is_empty();
         let passes = |at: &usize| guardrails.len() == of("pass", *at).len();
         let running = self.running(metric);
         let all = || running.iter().copied();
+        // by what is known now: each may have crossed its boundary at another look
         let best = |mut found: Vec<usize>| {
-            found.sort_by(|a, b| differs[*b].total_cmp(&differs[*a]));
+            found.sort_by(|a, b| now(*b).total_cmp(&now(*a)));
             found.first().copied()
         };
         if let Some(at) = best(all().filter(better).filter(passes).collect()) {
@@ -226,7 +233,12 @@ impl Report<'_> {
                 1 => format!(" The guardrail {} holds.", guardrails[0].name),
                 count => format!(" All {count} guardrails hold."),
             };
-            let sentence = format!("{} wins: {}{kept}", names[at], self.compared(metric, at));
+            let turned = match now(at) > 0.0 {
+                true => "",
+                false => " What came after that look points the other way.",
+            };
+            let compared = self.compared(metric, at);
+            let sentence = format!("{} wins: {compared}{turned}{kept}", names[at]);
             let rule =
                 "the first primary metric is better beyond the level, and no guardrail fails";
             return verdict("variant", Some(names[at]), rule, sentence);
@@ -247,9 +259,14 @@ impl Report<'_> {
                 true => "The planned end is reached, and it still cannot be told",
                 false => "But it cannot be told yet",
             };
+            let failing: Vec<String> = all()
+                .filter(fails)
+                .map(|at| format!(" {} fails {}.", names[at], of("fail", at).join(", ")))
+                .collect();
             let sentence = format!(
-                "Keep looking: {} {until} whether {open} stays within its margin.",
-                self.compared(metric, at)
+                "Keep looking: {} {until} whether {open} stays within its margin.{}",
+                self.compared(metric, at),
+                failing.concat()
             );
             let rule = "the first primary metric is better, a guardrail is undecided";
             return verdict("keep looking", Some(names[at]), rule, sentence);
@@ -296,12 +313,16 @@ impl Report<'_> {
         let is_rate = metric.measures.starts_with("rate");
         let number = |value: f64| match (is_rate, metric.measures.as_str()) {
             (true, _) => format!("{:.1} %", 100.0 * value),
-            (_, "time") => format!("{:.1} s", value / 1_000.0),
+            (_, "time") => length(value),
             _ => format!("{value:.2}"),
         };
         let by = |value: f64| match (is_rate, metric.measures.as_str()) {
             (true, _) => format!("{:+.1}", 100.0 * value),
-            (_, "time") => format!("{:+.1}", value / 1_000.0),
+            (_, "time") => format!(
+                "{}{}",
+                if value < 0.0 { "−" } else { "+" },
+                length(value.abs())
+            ),
             _ => format!("{value:+.2}"),
         };
         let (Some(mine), Some(other)) = (value(&one.variant), value(&one.against)) else {
@@ -318,7 +339,6 @@ impl Report<'_> {
         };
         let unit = match (is_rate, metric.measures.as_str()) {
             (true, _) => " points",
-            (_, "time") => " s",
             _ => "",
         };
         let between = match (one.difference.value, ends) {
@@ -400,6 +420,25 @@ impl Report<'_> {
                 .try_into()
                 .unwrap_or(u64::MAX),
         )
+    }
+}
+
+/// A time, ms, in its two greatest units: `1 d 4 h`, `3 min 12 s`, `4.2 s`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times inside a window"
+)]
+fn length(ms: f64) -> String {
+    if ms < 60_000.0 {
+        return format!("{:.1} s", ms / 1_000.0);
+    }
+    let seconds = (ms / 1_000.0).round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min {} s", seconds % 60),
+        (0, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
     }
 }
 

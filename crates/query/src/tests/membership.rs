@@ -484,3 +484,29 @@ proptest! {
         runtime.block_on(check(&randoms, &order));
     }
 }
+
+#[tokio::test]
+async fn a_view_of_the_past_is_read_through_a_later_commit_that_also_has_refused_messages() {
+    let mut world = World::new().await;
+    world.add(
+        "0 j1 opened company_id=c attempt_id=a
+         1 - chose company_id=c attempt_id=a integration=xero
+         2 - linked company_id=c attempt_id=a integration=xero",
+    );
+    let by = json!({"by": ["integration"]});
+    let first = world.ask(json!({ "breakdown": by })).await;
+    assert_eq!(first.total.converted, 1);
+    world.reject(&linkfunnel_store::RejectRow {
+        kind: linkfunnel_store::RejectKind::DeadLetter,
+        code: "not_json",
+        pointer: "",
+        detail: "not JSON",
+        payload: Some(b"{"),
+        key_id: Some("k1"),
+    });
+    world.commit().await;
+    let asked = json!({ "breakdown": by, "as_of": first.meta.snapshot });
+    let again = world.ask(asked).await;
+    assert_eq!(again.total, first.total);
+    assert_eq!(again.groups, first.groups);
+}
