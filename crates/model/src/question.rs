@@ -523,6 +523,8 @@ mod tests {
             (steps(&format!(r#"{a},{{"name":"B","event":"journey.started","optional":true}}"#)), "optional_end", "/funnel/steps/1/optional"),
             (steps(&format!(r#"{a},{{"name":"B","event":"journey.started","where":[{{"field":"surfase","op":"eq","value":"x"}}]}}"#)), "unknown_field", "/funnel/steps/1/where/0/field"),
             (steps(&format!(r#"{a},{{"name":"B","event":"journey.started","where":[{{"field":"surface","op":"in","value":"x"}}]}}"#)), "wrong_type", "/funnel/steps/1/where/0/value"),
+            (steps(&format!(r#"{a},{{"name":"B","event":"journey.started","where":[{{"field":"category","op":"in","value":["banking","acounting"]}}]}}"#)), "unknown_value", "/funnel/steps/1/where/0/value/1"),
+            (steps(&format!(r#"{a},{{"name":"B","event":"journey.started","where":[{{"field":"step.index","op":"prefix","value":"1"}}]}}"#)), "wrong_type", "/funnel/steps/1/where/0/value"),
             (format!(r#"{{"funnel":"lnking",{RANGE}}}"#), "unknown_funnel", "/funnel"),
             (r#"{"funnel":"linking","range":{"from":"2026-10-01","to":"2026-09-01"}}"#.into(), "empty_range", "/range/from"),
             (r#"{"funnel":"linking","range":{"from":"yesterday","to":"2026-09-01"}}"#.into(), "bad_time", "/range/from"),

@@ -396,3 +396,48 @@ async fn that_no_journey_of_any_company_did_something_can_be_told() {
     assert_eq!(verdict(&results(&world, fields(0.1)).await), "pass");
     assert_eq!(verdict(&results(&world, fields(0.01)).await), "undecided");
 }
+
+#[tokio::test]
+async fn of_variants_that_crossed_at_different_looks_the_best_as_of_now_wins_and_a_turn_is_told() {
+    let day = |day: usize, [old, early, late]: [usize; 3]| {
+        [
+            some("old", day, 200, old),
+            some("early", day, 200, early),
+            some("late", day, 200, late),
+        ]
+        .concat()
+    };
+    let variants: Vec<_> = ["old", "early", "late"]
+        .map(|name| json!({"name": name, "weight": 0.333}))
+        .to_vec();
+    let looks = json!({"variants": variants, "method": {"sequential": {"looks": 4}}, "planned_units": 2_400});
+    // early is far better on the first day only, late on each later one
+    let lines =
+        day(0, [10, 2, 10]) + &day(1, [10, 9, 1]) + &day(2, [10, 9, 1]) + &day(3, [10, 9, 1]);
+    let answer = results(&world("journey", &lines).await, looks.clone()).await;
+    assert_eq!(
+        answer.verdict.variant.as_deref(),
+        Some("late"),
+        "{:?}",
+        answer.verdict
+    );
+    assert!(
+        answer.verdict.sentence.contains("At look 1 early had"),
+        "{:?}",
+        answer.verdict
+    );
+    // what wins at the first look may turn
+    let lines = day(0, [10, 2, 10]) + &day(1, [1, 10, 10]) + &day(2, [1, 10, 10]);
+    let answer = results(&world("journey", &lines).await, looks).await;
+    assert_eq!(
+        answer.verdict.variant.as_deref(),
+        Some("early"),
+        "{:?}",
+        answer.verdict
+    );
+    assert!(
+        answer.verdict.sentence.contains("points the other way"),
+        "{:?}",
+        answer.verdict
+    );
+}
