@@ -439,12 +439,18 @@ fn by(value: Option<f64>, metric: &MetricTold) -> String {
     match (value, metric.measures.as_str()) {
         (None, _) => NONE.to_owned(),
         (Some(value), "rate" | "rate_per_unit") => words::points(value),
-        (Some(value), "time") => format!("{:+.1} s", value / 1_000.0).replace('-', "−"),
+        (Some(value), "time") => {
+            let sign = if value < 0.0 { "−" } else { "+" };
+            format!("{sign}{}", duration(value.abs()))
+        }
         (Some(value), _) => format!("{value:+.2}").replace('-', "−"),
     }
 }
 
 fn interval((low, high): (Option<f64>, Option<f64>), metric: &MetricTold) -> String {
+    if low.is_none() && high.is_none() {
+        return NONE.to_owned();
+    }
     format!("{} to {}", by(low, metric), by(high, metric))
 }
 

@@ -280,7 +280,12 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// A step's name inside a sentence: `linked` for Linked, but IBAN check stays.
 fn lower(name: &str) -> String {
+    let is_word = name.chars().nth(1).is_some_and(char::is_lowercase);
+    if !is_word {
+        return name.to_owned();
+    }
     let mut letters = name.chars();
     let first: String = letters
         .next()
