@@ -105,12 +105,12 @@ impl Report<'_> {
                 ),
             };
         }
-        let is_better = |z: f64| self.is_better(metric, z);
         let alpha = self.definition.alpha;
         let differs = |p: fn(&ComparisonTold) -> Option<f64>| {
             let sign = |one: &ComparisonTold| {
                 let found = p(one).is_some_and(|p| p < alpha);
-                one.z.filter(|_| found).map_or(0.0, is_better)
+                let z = one.z.filter(|_| found);
+                z.map_or(0.0, |z| self.is_better(metric, z))
             };
             metric.comparisons.iter().map(sign).collect()
         };
@@ -120,8 +120,8 @@ impl Report<'_> {
                 is_last: self.is_past_end(),
                 at: None,
             },
-            LookMethod::Sequential { .. } => self.at_look(metric, looks, is_better),
-            LookMethod::Fixed if looks.is_some() => self.at_look(metric, looks, is_better),
+            LookMethod::Sequential { .. } => self.at_look(metric, looks),
+            LookMethod::Fixed if looks.is_some() => self.at_look(metric, looks),
             LookMethod::Fixed if self.is_past_end() => Now::Decide {
                 differs: differs(|one| one.p_corrected),
                 is_last: true,
@@ -156,19 +156,15 @@ impl Report<'_> {
         self.others().enumerate().filter_map(takes_part).collect()
     }
 
-    fn at_look(
-        &self,
-        metric: &MetricTold,
-        looks: Option<&Looks>,
-        is_better: impl Fn(f64) -> f64,
-    ) -> Now {
+    fn at_look(&self, metric: &MetricTold, looks: Option<&Looks>) -> Now {
         let Some(looks) = looks else {
             return Now::Wait {
                 rule: "no looks are planned".to_owned(),
                 sentence: "No looks are planned.".to_owned(),
             };
         };
-        let crossed = |found: &Option<(usize, f64)>| found.map_or(0.0, |(_, z)| is_better(z));
+        let crossed =
+            |found: &Option<(usize, f64)>| found.map_or(0.0, |(_, z)| self.is_better(metric, z));
         let differs: Vec<f64> = looks.crossed.iter().map(crossed).collect();
         let wins = differs.iter().any(|z| *z > 0.0);
         let is_settled = self.running(metric).iter().all(|at| differs[*at] < 0.0);
@@ -317,13 +313,13 @@ impl Report<'_> {
             _ => format!("{value:.2}"),
         };
         let by = |value: f64| match (is_rate, metric.measures.as_str()) {
-            (true, _) => format!("{:+.1}", 100.0 * value),
+            (true, _) => format!("{:+.1}", 100.0 * value).replace('-', "−"),
             (_, "time") => format!(
                 "{}{}",
                 if value < 0.0 { "−" } else { "+" },
                 length(value.abs())
             ),
-            _ => format!("{value:+.2}"),
+            _ => format!("{value:+.2}").replace('-', "−"),
         };
         let (Some(mine), Some(other)) = (value(&one.variant), value(&one.against)) else {
             return format!("{} cannot be compared yet.", metric.name);
