@@ -199,14 +199,12 @@ pub(crate) fn find_among(
     scratch: &mut Scratch,
 ) -> Result<bool, TooManyHoldings> {
     if rules.held() == 0 {
-        let rows = &events.rows[..window.end];
-        find_chain(rules, rows, window.start, clock_us, scratch);
-    } else {
-        scratch.holdings.find(rules, holders, among)?;
-        under_each_holding(rules, events, window, scratch, |scratch, held| {
-            find_chain(rules, held.rows, 0, clock_us, scratch);
-        });
+        return find(rules, events, window, clock_us, scratch);
     }
+    scratch.holdings.find(rules, holders, among)?;
+    under_each_holding(rules, events, window, scratch, |scratch, held| {
+        find_chain(rules, held.rows, 0, clock_us, scratch);
+    });
     Ok(scratch.chain.reached != 0)
 }
 

@@ -277,33 +277,29 @@ fn check_condition(condition: &Condition, at: &str) -> Result<(), Mistake> {
         (Op::In | Op::NotIn, Json::Array(values)) => {
             limit(values.len(), MAX_VALUES, "values", &pointer)?;
             for (i, value) in values.iter().enumerate() {
-                check_value(&field, value, false, &format!("{pointer}/{i}"))?;
+                check_value(&field, condition.op, value, &format!("{pointer}/{i}"))?;
             }
             Ok(())
         }
         (Op::In | Op::NotIn, _) => {
             Err(Mistake::new("wrong_type", pointer, "give a list of values"))
         }
-        (Op::Lt | Op::Lte | Op::Gt | Op::Gte, value) => check_value(&field, value, true, &pointer),
         (Op::Prefix, value) if !value.is_string() => Err(Mistake::new(
             "wrong_type",
             pointer,
             "give the text it begins with",
         )),
-        // the beginning of a word is no word
-        (Op::Prefix, _) if matches!(field, FieldRef::Field(f) if matches!(f.kind(), FieldKind::Vocab(_))) => {
-            Ok(())
-        }
-        (Op::Eq | Op::Ne | Op::Prefix, value) => check_value(&field, value, false, &pointer),
+        (op, value) => check_value(&field, op, value, &pointer),
     }
 }
 
 fn check_value(
     field: &FieldRef,
+    op: Op,
     value: &serde_json::Value,
-    ordered: bool,
     at: &str,
 ) -> Result<(), Mistake> {
+    let ordered = matches!(op, Op::Lt | Op::Lte | Op::Gt | Op::Gte);
     let field = match field {
         FieldRef::Field(field) => field,
         FieldRef::Experiment(_) if ordered || !value.is_string() => {
@@ -340,7 +336,8 @@ fn check_value(
         FieldKind::Bool if !value.is_boolean() => wrong("true or false"),
         FieldKind::Bool => Ok(()),
         _ if !value.is_string() => wrong("a text"),
-        FieldKind::Vocab(words) => {
+        // the beginning of a word is no word
+        FieldKind::Vocab(words) if op != Op::Prefix => {
             known_word(*field, words, value.as_str().unwrap_or_default(), at)
         }
         _ => Ok(()),

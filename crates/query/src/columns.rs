@@ -20,7 +20,7 @@ use linkfunnel_model::{Field, FieldRef};
 
 mod experiments;
 
-use experiments::{EXPERIMENTS, Experiments, told_cells, told_codes};
+use experiments::{EXPERIMENTS, Experiments, told_codes};
 pub(crate) use experiments::{experiments_of, told_of};
 
 /// Where a value of an event comes from.
@@ -86,7 +86,7 @@ pub(crate) fn test(
                 .map(|row| holds(attr(texts, numbers, row, key)))
                 .collect())
         }
-        Source::Experiment(id) => {
+        Source::Experiment(id) | Source::Told(id) => {
             let experiments = Experiments::new(batch)?;
             Ok((0..rows)
                 .map(|row| holds(experiments.variant(row, id)))
@@ -98,10 +98,6 @@ pub(crate) fn test(
             let holds =
                 |text: Option<String>| holds(text.as_deref().map_or(Cell::None, Cell::Text));
             Ok((0..rows).map(all).map(holds).collect())
-        }
-        Source::Told(id) => {
-            let told = told_cells(batch, id)?;
-            Ok((0..rows).map(told).map(holds).collect())
         }
     }
 }

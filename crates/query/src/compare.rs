@@ -153,8 +153,11 @@ impl Sides<'_> {
         Comparison {
             from: trend::text(span.from_us, zone),
             to: trend::text(span.to_us, zone),
-            is_matured: is_matured(self.other_plan),
-            own_is_matured: is_matured(self.reporter.plan),
+            is_matured: self.other_plan.is_over_before(self.other_plan.span.to_us),
+            own_is_matured: self
+                .reporter
+                .plan
+                .is_over_before(self.reporter.plan.span.to_us),
             total: total.compared(None),
             groups: pairs
                 .into_iter()
@@ -325,12 +328,4 @@ impl Comparison {
             ),
         })
     }
-}
-
-/// Whether the window of whoever entered last in the range is over.
-fn is_matured(plan: &Plan) -> bool {
-    let over_us = plan.last_us();
-    plan.span
-        .watermark_us
-        .is_some_and(|watermark| watermark >= over_us)
 }

@@ -244,7 +244,12 @@ impl Plan {
 
     /// Whether the window of everybody who can enter in this interval is over.
     pub(crate) fn is_over(&self, bucket: &Bucket) -> bool {
-        let last_us = bucket.end_us.min(self.span.to_us).saturating_sub(1);
+        self.is_over_before(bucket.end_us.min(self.span.to_us))
+    }
+
+    /// Whether the window of everybody who can enter before this instant is over.
+    pub(crate) fn is_over_before(&self, before_us: i64) -> bool {
+        let last_us = before_us.saturating_sub(1);
         let over_us = last_us.saturating_add(self.rules.window_us());
         self.span
             .watermark_us

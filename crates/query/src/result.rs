@@ -134,15 +134,10 @@ impl Tags {
         let plan = &prepared.plan;
         let over = plan.buckets.iter().filter(|bucket| plan.is_over(bucket));
         // the range compared with is over as a whole, and so is the question's own
-        let compared = prepared.checked.compare.map(|other| {
-            let is_over = |to_us: i64| {
-                let over_us = to_us
-                    .saturating_sub(1)
-                    .saturating_add(plan.rules.window_us());
-                watermark_us.is_some_and(|watermark_us| watermark_us >= over_us)
-            };
-            [plan.span.to_us, other.to_us].map(is_over)
-        });
+        let compared = prepared
+            .checked
+            .compare
+            .map(|other| [plan.span.to_us, other.to_us].map(|to_us| plan.is_over_before(to_us)));
         Ok(Tags {
             settled: tag(serde_json::json!([
                 "settled",

@@ -188,13 +188,14 @@ impl Shard {
         }
         // A subject that is shown is shown whole.
         let is_shown = plan.wanted.is_some();
-        let is_sighting = plan.experiment.as_ref().is_some_and(|experiment| {
-            rows.is_in_population(row) && self.experimenter.sight(experiment, rows, row)
-        });
+        let is_counted = rows.is_in_population(row);
+        let is_sighting = plan
+            .experiment
+            .as_ref()
+            .is_some_and(|experiment| is_counted && self.experimenter.sight(experiment, rows, row));
         if !is_shown && !is_sighting && !rows.is_useful(row) {
             return Ok(None);
         }
-        let is_counted = rows.is_in_population(row);
         // What is not counted belongs to the subject that it names, and finds no other.
         if !(is_counted || is_shown && rows.subject(row).is_some()) {
             self.counts.filtered_by_default += u64::from(matches);

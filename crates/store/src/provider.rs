@@ -127,8 +127,7 @@ impl Store {
                     }),
                 }
             }
-            let later = view.later.iter().filter(|f| f.kind == kind);
-            unclear.extend(later.map(|f| Input {
+            unclear.extend(view.later(kind).map(|f| Input {
                 file: Arc::clone(f),
                 limited: true,
             }));

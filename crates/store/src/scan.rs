@@ -95,11 +95,7 @@ impl Store {
             .files(scan.kind)
             .values()
             .map(|file| (file, false));
-        let later = view
-            .later
-            .iter()
-            .filter(|f| f.kind == scan.kind)
-            .map(|file| (file, true));
+        let later = view.later(scan.kind).map(|file| (file, true));
         let inputs: Vec<Input> = files
             .chain(later)
             .filter(|(file, _)| file.may_hold(scan.tenant.as_deref(), scan.occurred))

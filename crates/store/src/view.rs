@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use linkfunnel_model::Clock;
 
-use crate::file::DataFile;
+use crate::file::{DataFile, RowKind};
 use crate::hot::HotRows;
 use crate::position::StreamPartition;
 use crate::table::{Offsets, Table};
@@ -33,6 +33,11 @@ pub struct ReadView {
 }
 
 impl ReadView {
+    /// For views of the past: the files of this kind whose rows count only up to the view's offsets.
+    pub(crate) fn later(&self, kind: RowKind) -> impl Iterator<Item = &Arc<DataFile>> {
+        self.later.iter().filter(move |file| file.kind == kind)
+    }
+
     /// The name of this view, to be accepted back as `as_of` for a day. A view of the past keeps
     /// the token it was asked for by.
     pub fn token(&self) -> SnapshotToken {

@@ -181,8 +181,7 @@ impl Store {
     async fn lay(&self, view: &ReadView, goal: Goal, state: &dyn Session) -> Result<Arc<Laid>> {
         let layers = self.layers(view, goal, state).await?;
         let mut above: Vec<_> = view.hot.iter().map(|rows| rows.ids(goal)).collect();
-        let of_events = |file: &&Arc<DataFile>| file.kind == RowKind::Event;
-        for file in view.later.iter().filter(of_events) {
+        for file in view.later(RowKind::Event) {
             let input = Input {
                 file: Arc::clone(file),
                 limited: true,

@@ -145,18 +145,6 @@ pub(super) fn told_codes(
         .collect())
 }
 
-/// The variant that an event tells, whether or not it tells an exposure.
-pub(super) fn told_cells<'b>(
-    batch: &'b RecordBatch,
-    id: &'b str,
-) -> Result<impl Fn(usize) -> Cell<'b>> {
-    let told = Told::new(batch, id)?;
-    Ok(move |row| {
-        told.variant(row)
-            .map_or(Cell::None, |(text, _)| Cell::Text(text))
-    })
-}
-
 /// What a code of [`told_codes`] stands for: the code of the variant, and whether it is of an exposure.
 pub(crate) fn told_of(code: u32) -> Option<(u32, bool)> {
     (code != ABSENT).then_some((code >> 1, code & 1 == 1))

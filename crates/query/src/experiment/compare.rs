@@ -64,11 +64,10 @@ impl Reading {
         };
         let resolution_us = resolution_us(stats);
         let arms = stats.iter().enumerate().map(|(variant, stat)| match stat {
-            Some(Stat::Times(times)) => {
-                let follow = times.follow.coarsened(resolution_us);
-                Arm::Time(Box::new(Curve::new(&follow)))
+            Some(stat) => {
+                let adjusted = adjusted.as_ref().map(|a| a.arms[variant]);
+                self.arm(stat, adjusted, resolution_us)
             }
-            Some(stat) => self.arm(stat, adjusted.as_ref().map(|a| a.arms[variant])),
             None => self.nobody(),
         });
         (arms.collect(), adjusted)
@@ -85,12 +84,15 @@ impl Reading {
         adjust(&pairs).ok()
     }
 
-    fn arm(&self, stat: &Stat, adjusted: Option<Result<ArmMean, Null>>) -> Arm {
+    fn arm(&self, stat: &Stat, adjusted: Option<Result<ArmMean, Null>>, resolution_us: u64) -> Arm {
         match stat {
             Stat::Rate { reached, units } => {
                 Counts::new(*reached, *units).map_or(self.nobody(), Arm::Rate)
             }
-            Stat::Times(_) => self.nobody(),
+            Stat::Times(times) => {
+                let follow = times.follow.coarsened(resolution_us);
+                Arm::Time(Box::new(Curve::new(&follow)))
+            }
             Stat::Clusters(clusters) => {
                 let mean = ArmMean::of_clusters(clusters);
                 let (x, y) = (count(clusters.sum_x()), count(clusters.sum_y()));
@@ -265,7 +267,7 @@ impl Reading {
         let cost = cost_per_extra_link(one, zero, self.level)?;
         let mut compared = Compared::empty(self.test());
         compared.told.difference = between(cost, self.scale);
-        compared.told.lift.code = Some(NOT_A_RATE.to_owned());
+        compared.told.lift = nothing(NOT_A_RATE);
         Ok(compared)
     }
 
@@ -279,9 +281,9 @@ impl Reading {
         });
         compared.told.difference = match means {
             Ok((estimate, _)) => between(estimate, 1_000.0),
-            Err(null) => nothing(null),
+            Err(null) => nothing(null.code()),
         };
-        compared.told.lift.code = Some(NOT_A_RATE.to_owned());
+        compared.told.lift = nothing(NOT_A_RATE);
         Ok(compared)
     }
 
@@ -341,14 +343,14 @@ fn count(sum: u128) -> u64 {
 /// Why there is no lift.
 const NOT_A_RATE: &str = "not_a_rate";
 
-fn nothing(null: Null) -> Between {
+pub(crate) fn nothing(code: &str) -> Between {
     Between {
-        code: Some(null.code().to_owned()),
+        code: Some(code.to_owned()),
         ..Between::default()
     }
 }
 
-fn between(estimate: Estimate, scale: f64) -> Between {
+pub(crate) fn between(estimate: Estimate, scale: f64) -> Between {
     Between {
         value: Some(estimate.value / scale),
         low: Some(estimate.interval.low / scale),
@@ -391,8 +393,8 @@ impl Compared {
 
     fn none(test: &str, null: Null) -> Compared {
         let mut compared = Compared::empty(test);
-        compared.told.difference = nothing(null);
-        compared.told.lift = nothing(null);
+        compared.told.difference = nothing(null.code());
+        compared.told.lift = nothing(null.code());
         compared.told.code = Some(null.code().to_owned());
         compared
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::lanes::{LaneOf, Lanes};
 use super::plan::Evidence;
 use super::report::Found;
-use super::tally::earlier;
 use crate::numbers::Counts;
 
 /// Measurements that are kept; each is some kilobytes a segment and day.
@@ -35,26 +34,25 @@ impl AllMeasured {
         if odds().any(|odd| odd.open > 0) {
             return self.at_us.saturating_add(1);
         }
-        let windows = lanes.lanes.iter().map(|lane| lane.funnel.window.us());
-        let end_us = of.checked.end_us.filter(|end_us| *end_us <= self.at_us);
-        let over_us = end_us.and_then(|end_us| Some(end_us.saturating_add(windows.clone().max()?)));
-        let is_over = over_us.is_some_and(|over_us| over_us <= self.at_us);
+        let windows = || lanes.lanes.iter().map(|lane| lane.funnel.window.us());
+        let after =
+            |at_us: i64, window_us: Option<i64>| at_us.saturating_add(window_us.unwrap_or(0));
+        let ended_us = of.checked.end_us.filter(|end_us| *end_us <= self.at_us);
+        let is_over = ended_us.is_some_and(|end_us| after(end_us, windows().max()) <= self.at_us);
         if !is_over && lanes.lanes.iter().any(|lane| !lane.from_exposure) {
             return self.at_us.saturating_add(1);
         }
-        let is_ended = end_us.is_some();
-        let read_us = windows
-            .min()
-            .map(|window_us| self.at_us.saturating_add(window_us));
+        let ahead_us = odds().filter_map(|odd| odd.ahead_us).min();
+        if ended_us.is_some() {
+            return ahead_us.unwrap_or(i64::MAX);
+        }
+        let read_us = after(self.at_us, windows().min());
         let plans = self
             .found
             .iter()
             .filter_map(|found| found.plan.experiment.as_ref());
         let days = plans.filter_map(|plan| plan.days.last().map(|day| day.end_us));
-        let day_us = days.filter(|_| !is_ended).min();
-        let ahead_us = odds().filter_map(|odd| odd.ahead_us).min();
-        let read_us = read_us.filter(|_| !is_ended);
-        earlier(earlier(day_us, read_us), ahead_us).unwrap_or(i64::MAX)
+        days.chain(ahead_us).fold(read_us, i64::min)
     }
 }
 

@@ -46,10 +46,6 @@ impl Looks {
         };
         let planned = report.definition.planned_units?;
         let place = report.lanes.places[0];
-        if !report.lanes.lanes[place.lane].from_exposure {
-            // subjects of earlier units go on entering after a look
-            return None;
-        }
         let matured = matured_until(report);
         let (made, next) = made(report, looks, planned, &matured);
         let shares: Vec<f64> = made

@@ -160,8 +160,8 @@ impl<'r> Report<'r> {
     /// How a metric of a lane is read, by its place among the lane's metrics and steps.
     pub(crate) fn reading_of(&self, place: Place, level: Level) -> Reading {
         let experiment = self.experiment(place.lane);
-        let mut measured = experiment.metrics.iter().chain(&experiment.steps);
-        let measured = *measured
+        let measured = experiment
+            .measured()
             .nth(place.metric)
             .expect("each place was given by its lane");
         let scale = |value: usize| f64::from(experiment.values[value].scale());

@@ -9,7 +9,7 @@ use linkfunnel_stats::{
 };
 
 use super::answer::{Between, HeterogeneityTold, SegmentTold, SegmentsTold, StratifiedTold};
-use super::compare::correct;
+use super::compare::{correct, nothing};
 use super::report::{Measurement, Report};
 use super::tally::{Group, Stat};
 
@@ -150,10 +150,7 @@ fn stratified_told(variant: &str, found: Result<Stratified, Null>) -> Stratified
         Err(null) => StratifiedTold {
             variant: variant.to_owned(),
             crude: None,
-            stratified: Between {
-                code: Some(null.code().to_owned()),
-                ..Between::default()
-            },
+            stratified: nothing(null.code()),
             p: None,
             simpson: false,
         },

@@ -4,7 +4,7 @@ use linkfunnel_stats::{NotObserved, restricted_mean_difference};
 
 use super::ages::Age;
 use super::answer::{AgeArm, AgeTold, Between, DayTold, TimeArm, TimeComparison, TimeTold};
-use super::compare::{Arm, Compared};
+use super::compare::{Arm, Compared, between, nothing};
 use super::curve::Curve;
 use super::lanes::Place;
 use super::report::Report;
@@ -88,16 +88,8 @@ impl Report<'_> {
     fn age_difference(&self, one: Option<&Age>, zero: Option<&Age>) -> Between {
         let found = one.zip(zero).ok_or(NotObserved);
         match found.and_then(|(one, zero)| one.so_far.above(&zero.so_far, self.level)) {
-            Ok(found) => Between {
-                value: Some(found.value),
-                low: Some(found.interval.low),
-                high: Some(found.interval.high),
-                code: None,
-            },
-            Err(_) => Between {
-                code: Some(NotObserved::CODE.to_owned()),
-                ..Between::default()
-            },
+            Ok(found) => between(found, 1.0),
+            Err(NotObserved) => nothing(NotObserved::CODE),
         }
     }
 

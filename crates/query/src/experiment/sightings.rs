@@ -66,8 +66,7 @@ impl Sightings {
                 .watermark_us
                 .is_none_or(|watermark_us| at_us > watermark_us)
             {
-                let ahead_us = &mut odd.ahead_us;
-                *ahead_us = earlier(*ahead_us, Some(at_us));
+                odd.ahead_us = earlier(odd.ahead_us, Some(at_us));
             }
             return false;
         }
@@ -86,10 +85,8 @@ impl Sightings {
         if plan.starts_at_exposure() {
             return true;
         }
-        let segments = self.segments.len();
-        self.segments
-            .extend(plan.segments.iter().map(|source| rows.values[*source][row]));
-        self.all.push(Sighting {
+        let values = plan.segments.iter().map(|source| rows.values[*source][row]);
+        self.keep(values, |segments| Sighting {
             unit,
             at_us,
             seq: rows.seq(row),
@@ -99,6 +96,15 @@ impl Sightings {
             segments,
         });
         false
+    }
+
+    fn keep(
+        &mut self,
+        segments: impl Iterator<Item = u32>,
+        sighting: impl FnOnce(usize) -> Sighting,
+    ) {
+        self.all.push(sighting(self.segments.len()));
+        self.segments.extend(segments);
     }
 
     /// Whether the same was seen at an earlier instant; of one instant its order decides which of several comes first.
@@ -140,10 +146,8 @@ impl Sightings {
             if !(plan.start_us..plan.end_us).contains(&hit.at_us) {
                 continue;
             }
-            let segments = self.segments.len();
             let values = plan.segments.iter().map(|source| whole.value(at, *source));
-            self.segments.extend(values);
-            self.all.push(Sighting {
+            self.keep(values, |segments| Sighting {
                 unit: hit.subject,
                 at_us: hit.at_us,
                 seq: hit.seq,

@@ -114,20 +114,22 @@ impl Report<'_> {
             };
             metric.comparisons.iter().map(sign).collect()
         };
+        if let Some(looks) = looks {
+            return self.at_look(metric, looks);
+        }
         match self.definition.method {
             LookMethod::Continuous { .. } => Now::Decide {
                 differs: differs(|one| one.anytime.p_corrected),
                 is_last: self.is_past_end(),
                 at: None,
             },
-            LookMethod::Sequential { .. } => self.at_look(metric, looks),
-            LookMethod::Fixed if looks.is_some() => self.at_look(metric, looks),
-            LookMethod::Fixed if self.is_past_end() => Now::Decide {
+            _ if self.is_past_end() => Now::Decide {
                 differs: differs(|one| one.p_corrected),
                 is_last: true,
                 at: None,
             },
-            LookMethod::Fixed => Now::Wait {
+            // planned looks always have a plan
+            LookMethod::Fixed | LookMethod::Sequential { .. } => Now::Wait {
                 rule: "a fixed experiment is read once, at its planned end".to_owned(),
                 sentence: format!(
                     "Too early: this experiment is to be read once, {}. What is shown until then is description; reading it earlier makes false alarms.",
@@ -156,13 +158,7 @@ impl Report<'_> {
         self.others().enumerate().filter_map(takes_part).collect()
     }
 
-    fn at_look(&self, metric: &MetricTold, looks: Option<&Looks>) -> Now {
-        let Some(looks) = looks else {
-            return Now::Wait {
-                rule: "no looks are planned".to_owned(),
-                sentence: "No looks are planned.".to_owned(),
-            };
-        };
+    fn at_look(&self, metric: &MetricTold, looks: &Looks) -> Now {
         let crossed =
             |found: &Option<(usize, f64)>| found.map_or(0.0, |(_, z)| self.is_better(metric, z));
         let differs: Vec<f64> = looks.crossed.iter().map(crossed).collect();
