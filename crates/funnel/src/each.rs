@@ -3,9 +3,8 @@
 //! followed by success at another counts as both.
 
 use crate::entry::{Begun, Clock, Entry, Scratch};
-use crate::hold::TooManyHoldings;
 use crate::speak::{find, search_best};
-use crate::{Entries, Events, NO_VALUE, Row, Rules, Span};
+use crate::{Entries, Events, NO_VALUE, Row, Rules, Span, TooManyHoldings};
 
 /// Puts into `values` the values chosen in `rows` (pass the rows of [`Clock::window`]), each once, ascending.
 /// Empty: the subject stands under `(before choice)`.
@@ -63,6 +62,6 @@ pub fn speak_holding<'s, 'e>(
     scratch.chosen = chosen;
     Ok(found?.map(|(clock, begun)| {
         let chain = &scratch.chain;
-        Entry::judge(rules, events.rows, &fits, span, clock, begun, chain)
+        Entry::judge(rules, events, &fits, span, clock, begun, chain)
     }))
 }

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use crate::best::Stands;
 use crate::constrained::Instants;
-use crate::hold::{Filtered, Holdings};
+use crate::hold::{discarded_by, held_by};
+use crate::holdings::{Filtered, Holdings};
 use crate::matching::Matching;
-use crate::rules::{ExclusionRule, MAX_OUTCOMES, MAX_STEPS, OnExclude};
+use crate::rules::{MAX_OUTCOMES, MAX_STEPS};
 use crate::unordered::Served;
-use crate::{Row, Rules, Span};
+use crate::{Events, Row, Rules, Span};
 
 /// What a subject counts as (rule 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,7 +159,7 @@ impl<'s> Entry<'s> {
     #[inline]
     pub(crate) fn judge(
         rules: &Rules,
-        rows: &[Row],
+        events: Events<'_>,
         fits: impl Fn(usize) -> bool + Copy,
         span: &Span,
         clock: Clock,
@@ -176,15 +177,16 @@ impl<'s> Entry<'s> {
             (false, false) => State::Open,
         };
         let window = clock.window.clone();
-        let inside = window.filter(|&row| fits(row)).map(|row| (row, &rows[row]));
+        let inside = window.filter(|&row| fits(row));
+        let rows = || inside.clone().map(|row| (row, &events.rows[row]));
         let (outcome, reason) = match state {
             State::Converted => (None, None),
-            State::Dropped | State::Open => (
-                outcome(rules, inside.clone()),
-                reason(chain, furthest, inside.clone()),
-            ),
+            State::Dropped | State::Open => {
+                (outcome(rules, rows()), reason(chain, furthest, rows()))
+            }
         };
-        let discarded_by = discarded_by(rules, chain, inside);
+        let held = held_by(rules, events, chain);
+        let discarded_by = discarded_by(rules, events, chain, &held, inside);
         Entry {
             clock,
             state,
@@ -264,30 +266,4 @@ fn reason<'r>(
         .take_while(|(_, row)| row.at_us >= at_us)
         .find(|(_, row)| row.is_reason && !is_step(row))
         .map(|(at, _)| at)
-}
-
-/// The first event that makes that the entry does not count, and the exclusion that names it.
-#[inline]
-fn discarded_by<'r>(
-    rules: &Rules,
-    chain: &Chain,
-    mut inside: impl Iterator<Item = (usize, &'r Row)>,
-) -> Option<(usize, usize)> {
-    let spec = rules.spec();
-    if spec.on_exclude != OnExclude::DiscardSubject {
-        return None;
-    }
-    inside.find_map(|(place, row)| {
-        let named = |(at, exclusion): (usize, &ExclusionRule)| {
-            row.exclusions >> at & 1 == 1
-                && chain
-                    .time_us(exclusion.after)
-                    .is_some_and(|us| us < row.at_us)
-                && chain
-                    .time_us(exclusion.before)
-                    .is_none_or(|us| row.at_us < us)
-        };
-        let exclusion = spec.exclusions.iter().enumerate().position(named)?;
-        Some((place, exclusion))
-    })
 }

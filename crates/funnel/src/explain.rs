@@ -10,13 +10,12 @@
 //! Cost: some ten to thirty runs of the matcher over the subject's events for each event that was refused; entries and
 //! refused events beyond [`MAX_ENTRIES`] and [`MAX_REFUSED`] are counted only.
 
-use std::ops::Range;
-
 use crate::entry::{Begun, Entry};
-use crate::hold::TooManyHoldings;
-use crate::speak::{RulesOf, find_among, speak_again, speak_all_by};
+use crate::speak::{RulesOf, find, speak_again, speak_all_by};
 use crate::whatif::{Asked, refused};
-use crate::{Clock, Entries, Events, Order, Row, Rules, Scratch, Span, State, first_clock};
+use crate::{
+    Clock, Entries, Events, Order, Row, Rules, Scratch, Span, State, TooManyHoldings, first_clock,
+};
 
 /// Most entries of one subject that are explained; the one that speaks is always among them.
 pub const MAX_ENTRIES: usize = 32;
@@ -296,19 +295,6 @@ fn alone(rules: &Rules, rows: &[Row], start: usize) -> Vec<Row> {
     rows
 }
 
-/// The rows whose values are held: those of the window; under `best`, where any entry may win, all since the range began.
-pub(crate) fn holders(
-    rules: &Rules,
-    rows: &[Row],
-    span: &Span,
-    window: &Range<usize>,
-) -> Range<usize> {
-    match rules.entries() {
-        Entries::Best => rows.partition_point(|row| row.at_us < span.from_us)..rows.len(),
-        Entries::Cohort | Entries::All => window.clone(),
-    }
-}
-
 fn explain_one(
     rules: &Rules,
     events: Events<'_>,
@@ -328,8 +314,7 @@ fn explain_one(
         false => alone,
     };
     let window = clock.window.clone();
-    let holders = (events, holders(rules, events.rows, span, &window));
-    let found = find_among(rules, given, holders, window, clock.us, scratch)?;
+    let found = find(rules, given, window, clock.us, scratch)?;
     assert!(
         found,
         "an event that begins an entry reaches its first step"
@@ -337,7 +322,7 @@ fn explain_one(
     let chain = &scratch.chain;
     let entry = Entry::judge(
         rules,
-        events.rows,
+        events,
         |_| true,
         span,
         clock.clone(),
@@ -365,7 +350,7 @@ fn explain_one(
         clock: entry.clock,
     };
     if told.state != State::Converted {
-        let asked = Asked::new(rules, alone, events.rows, span, &told);
+        let asked = Asked::new(rules, alone, &told);
         refused(&asked, &mut told, scratch)?;
     }
     Ok(told)

@@ -1,184 +1,289 @@
-//! Fields held constant (rule 13). A *holding* is one value, or none, for each held field: what the events of the subject
-//! that take steps say together where they agree. An event that lacks a field fits any holding; under a holding, events with
-//! another value do not exist: not as steps, not as exclusions, not as scope. An entry is matched under each holding, and the
-//! best chain of all speaks.
+//! Fields held constant (rule 13): all events of an entry agree on them, and an event that lacks a field agrees with any
+//! value. What the events of a chain's required steps say together is what it *holds*; excluded events and events in scope
+//! that disagree with that do not stand in its way. What it does not hold excuses nothing, and an optional step neither
+//! gates nor anchors (rule 12): its event must agree, and excuses nothing either.
 //!
-//! Holdings of events that fit together are joined (an event that names the provider and a later one that adds the account
-//! type are one holding), and only those are kept that are part of no other.
+//! A *holding* is one value, or none, for each held field: what events that take steps say together where they agree. The
+//! events of any chain fit a holding that is part of no other, so each of those is tried, and the best chain of all speaks.
+//!
+//! Under a holding the search lets a chain lean on all of it: what disagrees does not exist. That is more than a chain may
+//! that holds less, so what is found is at least as good as any chain that fits, and is one if nothing that it leans on is
+//! missing from what it holds. Else, branch and bound: a chain that fits either does not hold the field that was leant on
+//! (then nothing may lean on it), or has it from its event at some level (then only events that have it serve there). Each
+//! is searched again, unless what was found is no better than what is known.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::entry::Chain;
-use crate::rules::MAX_HELD;
-use crate::{Events, NO_VALUE, Row, Rules};
+use crate::holdings::{Filtered, Holding, Holdings, NOTHING, agrees, holding, join};
+use crate::rules::{ExclusionRule, MAX_HELD, OnExclude};
+use crate::speak::Sought;
+use crate::{Events, MAX_HOLDINGS, NO_VALUE, Row, Rules, Scratch, TooManyHoldings};
 
-/// Most holdings of one subject: each is matched by itself.
-pub const MAX_HOLDINGS: usize = 4_096;
-
-/// A subject has more different values of the fields held constant than [`MAX_HOLDINGS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("one subject has more than {MAX_HOLDINGS} different values of the fields held constant")]
-pub struct TooManyHoldings;
-
-type Holding = [u32; MAX_HELD];
-
-const NOTHING: Holding = [NO_VALUE; MAX_HELD];
-
-/// The holdings of one subject, and room to find them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Holdings {
-    pub(crate) list: Vec<Holding>,
-    joined: Vec<Holding>,
+/// Finds the chain among the events in `range` that speaks under the held fields, and leaves it in the scratch.
+pub(crate) fn find_held(
+    rules: &Rules,
+    events: Events<'_>,
+    range: Range<usize>,
+    sought: Sought<'_>,
+    scratch: &mut Scratch,
+) -> Result<(), TooManyHoldings> {
+    let mut holdings = std::mem::take(&mut scratch.holdings);
+    let mut search = Search {
+        rules,
+        events,
+        range,
+        sought,
+        filtered: std::mem::take(&mut scratch.held),
+        best: std::mem::take(&mut scratch.best),
+        is_discarded: false,
+        searches: 0,
+        scratch,
+    };
+    search.best.clear();
+    let found = search.under_each(&mut holdings);
+    let Search { filtered, best, .. } = search;
+    scratch.holdings = holdings;
+    scratch.held = filtered;
+    scratch.best = std::mem::replace(&mut scratch.chain, best);
+    found
 }
 
-impl Holdings {
-    /// Finds the holdings of the events in `range` that take steps; one that holds nothing if they name no value.
-    pub(crate) fn find(
-        &mut self,
-        rules: &Rules,
-        events: Events<'_>,
-        range: Range<usize>,
-    ) -> Result<(), TooManyHoldings> {
-        self.list.clear();
-        let steps = rules.required_mask() | rules.optional_mask();
-        for row in range.filter(|&row| events.rows[row].steps & steps != 0) {
-            let own = holding(rules, events, row);
-            if own == NOTHING || self.list.contains(&own) {
-                continue;
+/// What a search supposes of the chain it looks for.
+#[derive(Debug, Clone, Copy)]
+struct Supposed {
+    /// What all its events fit, those of optional steps too.
+    whole: Holding,
+    /// The part of that which it holds: what disagrees with this does not exist.
+    held: Holding,
+    /// By field, the level whose event has it, once that is supposed.
+    level: [Option<usize>; MAX_HELD],
+}
+
+impl Supposed {
+    /// Leaves the required steps to rows that may serve them.
+    fn leave_required(&self, rules: &Rules, filtered: &mut Filtered) {
+        for at in 0..filtered.rows.len() {
+            let own = holding(rules, filtered.events(), at);
+            if join(&self.whole, &own).is_none() {
+                // An optional step it takes is still why it breaks no strict funnel.
+                filtered.rows[at].steps &= rules.optional_mask();
             }
-            self.joined.clear();
-            self.joined.push(own);
-            for other in &self.list {
-                if let Some(both) = join(other, &own)
-                    && both != *other
-                    && !self.joined.contains(&both)
-                {
-                    self.joined.push(both);
+            for (field, level) in self.level.iter().enumerate() {
+                if let (Some(level), NO_VALUE) = (level, own[field]) {
+                    filtered.rows[at].steps &= !(1 << rules.required()[*level]);
                 }
-            }
-            for new in &self.joined {
-                if !self.list.contains(new) {
-                    self.list.push(*new);
-                }
-            }
-            if self.list.len() > MAX_HOLDINGS {
-                return Err(TooManyHoldings);
             }
         }
-        self.keep_whole();
-        if self.list.is_empty() {
-            self.list.push(NOTHING);
+    }
+
+    /// Leaves the optional steps to rows that fit the whole holding.
+    fn leave_optional(&self, rules: &Rules, filtered: &mut Filtered) {
+        for at in 0..filtered.rows.len() {
+            if !agrees(rules, filtered.events(), at, &self.whole) {
+                filtered.rows[at].steps = 0;
+            }
+        }
+    }
+}
+
+/// A search under each holding.
+struct Search<'a> {
+    rules: &'a Rules,
+    events: Events<'a>,
+    range: Range<usize>,
+    sought: Sought<'a>,
+    scratch: &'a mut Scratch,
+    filtered: Filtered,
+    /// The best chain that was found, and whether an excluded event discards it.
+    best: Chain,
+    is_discarded: bool,
+    searches: usize,
+}
+
+impl Search<'_> {
+    fn under_each(&mut self, holdings: &mut Holdings) -> Result<(), TooManyHoldings> {
+        holdings.find(self.rules, self.events, self.range.clone())?;
+        holdings.list.iter().try_for_each(|&whole| {
+            self.under(Supposed {
+                whole,
+                held: whole,
+                level: [None; MAX_HELD],
+            })
+        })
+    }
+
+    fn under(&mut self, supposed: Supposed) -> Result<(), TooManyHoldings> {
+        self.searches += 1;
+        if self.searches > MAX_HOLDINGS {
+            return Err(TooManyHoldings);
+        }
+        self.find(&supposed);
+        let (rules, chain) = (self.rules, &self.scratch.chain);
+        let order = compare(rules, chain, &self.best);
+        if order == Ordering::Greater || (order == Ordering::Equal && !self.is_discarded) {
+            return Ok(());
+        }
+        let held = held_by(rules, self.events, chain);
+        let leant_on = self.leant_on(&supposed, &held, |row| blocks(rules, chain, row));
+        if let Some(field) = leant_on {
+            return self.suppose_more(supposed, field);
+        }
+        let is_discarded = self.is_discarded_holding(&held);
+        if order == Ordering::Less || !is_discarded {
+            self.best.clone_from(chain);
+            self.is_discarded = is_discarded;
+        }
+        if is_discarded && !self.is_discarded_holding(&supposed.held) {
+            let discards = |row: &Row| discards(rules, chain, row).is_some();
+            if let Some(field) = self.leant_on(&supposed, &held, discards) {
+                return self.suppose_more(supposed, field);
+            }
         }
         Ok(())
     }
 
-    /// Drops the holdings that are part of another.
-    fn keep_whole(&mut self) {
-        if are_of_one_field(&self.list) {
-            return;
-        }
-        self.joined.clear();
-        for part in &self.list {
-            let is_part = |whole: &Holding| whole != part && join(whole, part) == Some(*whole);
-            if !self.list.iter().any(is_part) {
-                self.joined.push(*part);
-            }
-        }
-        std::mem::swap(&mut self.list, &mut self.joined);
-    }
-}
-
-/// Values of one field alone are never part of each other.
-fn are_of_one_field(list: &[Holding]) -> bool {
-    list.iter()
-        .all(|holding| holding[1..] == NOTHING[1..] && holding[0] != NO_VALUE)
-}
-
-/// What the event in `row` says of the held fields.
-fn holding(rules: &Rules, events: Events<'_>, row: usize) -> Holding {
-    let mut holding = NOTHING;
-    let width = rules.held();
-    holding[..width].copy_from_slice(&events.held[row * width..(row + 1) * width]);
-    holding
-}
-
-/// Both together, if they agree wherever both have a value.
-fn join(a: &Holding, b: &Holding) -> Option<Holding> {
-    let mut both = NOTHING;
-    for field in 0..MAX_HELD {
-        both[field] = match (a[field], b[field]) {
-            (NO_VALUE, other) | (other, NO_VALUE) => other,
-            (a, b) if a == b => a,
-            _ => return None,
-        };
-    }
-    Some(both)
-}
-
-/// Rows that were let through, and where they stood.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filtered {
-    pub(crate) rows: Vec<Row>,
-    pub(crate) held: Vec<u32>,
-    from: Vec<usize>,
-}
-
-impl Filtered {
-    /// Lets the rows of `range` through that fit.
-    pub(crate) fn fill(
-        &mut self,
-        rules: &Rules,
-        events: Events<'_>,
-        range: Range<usize>,
-        fits: impl Fn(usize) -> bool,
-    ) {
-        self.rows.clear();
-        self.held.clear();
-        self.from.clear();
-        let width = rules.held();
-        for row in range.filter(|&row| fits(row)) {
-            self.rows.push(events.rows[row]);
-            self.from.push(row);
-            self.held
-                .extend_from_slice(&events.held[row * width..(row + 1) * width]);
-        }
+    /// The rows inside the window of the chain in the scratch.
+    fn window(&self) -> Range<usize> {
+        let rows = &self.events.rows[..self.range.end];
+        let (first, chain) = (self.range.start, &self.scratch.chain);
+        self.sought.window(self.rules, rows, first, chain)
     }
 
-    /// As [`Filtered::fill`], of rows that fit a holding.
-    pub(crate) fn fill_holding(
-        &mut self,
-        rules: &Rules,
-        events: Events<'_>,
-        range: Range<usize>,
+    /// Whether the chain in the scratch is discarded if it holds so much.
+    fn is_discarded_holding(&self, held: &Holding) -> bool {
+        let chain = &self.scratch.chain;
+        discarded_by(self.rules, self.events, chain, held, self.window()).is_some()
+    }
+
+    /// Finds the best chain of what is supposed, or a better one.
+    fn find(&mut self, supposed: &Supposed) {
+        let Search {
+            rules,
+            events,
+            range,
+            sought,
+            scratch,
+            filtered,
+            ..
+        } = self;
+        filtered.fill(rules, *events, range.clone(), |row| {
+            agrees(rules, *events, row, &supposed.held)
+        });
+        supposed.leave_required(rules, filtered);
+        sought.find_required(rules, &filtered.rows, 0, scratch);
+        if rules.optional_mask() != 0 {
+            supposed.leave_optional(rules, filtered);
+            sought.add_optional(rules, &filtered.rows, 0, scratch);
+        }
+        filtered.rename(&mut scratch.chain);
+    }
+
+    /// A supposed field that the chain does not hold, without which an event would stand in its way.
+    fn leant_on(
+        &self,
+        supposed: &Supposed,
         held: &Holding,
-    ) {
-        let fits = |row: usize| join(held, &holding(rules, events, row)).is_some();
-        self.fill(rules, events, range, fits);
-    }
-
-    /// The events that were let through.
-    pub(crate) fn events(&self) -> Events<'_> {
-        Events {
-            rows: &self.rows,
-            held: &self.held,
+        stands_in_the_way: impl Fn(&Row) -> bool,
+    ) -> Option<usize> {
+        if join(held, &supposed.held) == Some(*held) {
+            return None;
         }
+        self.window().find_map(|row| {
+            let own = holding(self.rules, self.events, row);
+            let is_excused = join(&supposed.held, &own).is_none() && join(held, &own).is_some();
+            if !is_excused || !stands_in_the_way(&self.events.rows[row]) {
+                return None;
+            }
+            (0..MAX_HELD).find(|&field| {
+                ![own[field], NO_VALUE].contains(&supposed.held[field])
+                    && own[field] != NO_VALUE
+                    && held[field] == NO_VALUE
+            })
+        })
     }
 
-    /// From a place among the rows let through to the place it had before.
-    pub(crate) fn origin(&self, row: usize) -> usize {
-        self.from[row]
-    }
-
-    /// Renames the rows of a chain by where they stood before.
-    pub(crate) fn rename(&self, chain: &mut Chain) {
-        let mut left = chain.reached;
-        while left != 0 {
-            let row = &mut chain.rows[left.trailing_zeros() as usize];
-            *row = self.from[*row];
-            left &= left - 1;
+    /// Searches again: the chain does not hold the field; or its event at one level has it, each in turn.
+    fn suppose_more(&mut self, supposed: Supposed, field: usize) -> Result<(), TooManyHoldings> {
+        if supposed.level[field].is_some() {
+            // Not even the best gets as far as that level.
+            return Ok(());
         }
+        let levels = self.rules.levels(self.scratch.chain.reached).count_ones() as usize;
+        let mut without = supposed;
+        without.held[field] = NO_VALUE;
+        self.under(without)?;
+        (0..levels).try_for_each(|level| {
+            let mut with = supposed;
+            with.level[field] = Some(level);
+            self.under(with)
+        })
     }
+}
+
+/// What a chain holds.
+#[inline]
+pub(crate) fn held_by(rules: &Rules, events: Events<'_>, chain: &Chain) -> Holding {
+    if rules.held() == 0 {
+        return NOTHING;
+    }
+    let steps = rules.required().iter().filter(|&&step| chain.has(step));
+    steps.fold(NOTHING, |held, &step| {
+        let own = holding(rules, events, chain.rows[step]);
+        join(&held, &own).expect("the events of a chain agree")
+    })
+}
+
+/// The first of some rows that makes that an entry with this chain, which holds so much, does not count, and the exclusion
+/// that names it.
+#[inline]
+pub(crate) fn discarded_by(
+    rules: &Rules,
+    events: Events<'_>,
+    chain: &Chain,
+    held: &Holding,
+    mut rows: impl Iterator<Item = usize>,
+) -> Option<(usize, usize)> {
+    if rules.spec().on_exclude != OnExclude::DiscardSubject {
+        return None;
+    }
+    rows.find_map(|row| {
+        let exclusion = discards(rules, chain, &events.rows[row])?;
+        agrees(rules, events, row, held).then_some((row, exclusion))
+    })
+}
+
+/// The exclusion by which an event discards a chain that it agrees with.
+fn discards(rules: &Rules, chain: &Chain, row: &Row) -> Option<usize> {
+    let named = |(at, exclusion): (usize, &ExclusionRule)| {
+        row.exclusions >> at & 1 == 1
+            && chain
+                .time_us(exclusion.after)
+                .is_some_and(|us| us < row.at_us)
+            && chain
+                .time_us(exclusion.before)
+                .is_none_or(|us| row.at_us < us)
+    };
+    match row.exclusions {
+        0 => None,
+        _ => rules.spec().exclusions.iter().enumerate().position(named),
+    }
+}
+
+/// Whether an event that agrees with a chain stands in its way.
+fn blocks(rules: &Rules, chain: &Chain, row: &Row) -> bool {
+    let mut levels = rules.blocks(row);
+    while levels != 0 {
+        let level = levels.trailing_zeros() as usize;
+        let (before, step) = (rules.required()[level - 1], rules.required()[level]);
+        if chain.has(step) && chain.times_us[before] < row.at_us && row.at_us < chain.times_us[step]
+        {
+            return true;
+        }
+        levels &= levels - 1;
+    }
+    false
 }
 
 /// Which of two chains speaks (rule 14): less is better. The furthest, then the earliest completion, then the earliest entry,

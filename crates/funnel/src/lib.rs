@@ -38,6 +38,7 @@ mod explain;
 mod follow;
 mod histogram;
 mod hold;
+mod holdings;
 mod matching;
 mod optional;
 mod row;
@@ -54,7 +55,7 @@ pub use explain::{
 };
 pub use follow::{FOLLOW_MOMENTS, Follow, Moment};
 pub use histogram::Histogram;
-pub use hold::{MAX_HOLDINGS, TooManyHoldings};
+pub use holdings::{MAX_HOLDINGS, TooManyHoldings};
 pub use row::{Events, NO_VALUE, Row, Span};
 pub use rules::{
     Entries, Error, ExclusionRule, MAX_EXCLUSIONS, MAX_HELD, MAX_OUTCOMES, MAX_STEPS, OnExclude,

@@ -12,15 +12,17 @@
 //! Cost: linear in rows; a row that does not match the next step costs one test. Instants with several events that match
 //! cost a small matching.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::entry::{Begun, Chain, Clock, Entry, Scratch};
-use crate::hold::{TooManyHoldings, compare};
+use crate::hold::find_held;
 use crate::matching::Matching;
 use crate::optional::reach_optional;
-use crate::{Entries, Events, Order, Row, Rules, Span, State, Ties, best, constrained, unordered};
+use crate::{
+    Entries, Events, Order, Row, Rules, Span, State, Ties, TooManyHoldings, best, constrained,
+    unordered,
+};
 
 /// The entry that speaks for the subject whose `events` these are, ordered by time; None if no entry begins in the range
 /// (the caller counts it as without entry).
@@ -160,7 +162,7 @@ fn speak_from<'s>(
     let chain = &scratch.chain;
     Ok(Some(Entry::judge(
         rules,
-        events.rows,
+        events,
         |_| true,
         span,
         clock,
@@ -179,75 +181,105 @@ pub(crate) fn find(
     clock_us: i64,
     scratch: &mut Scratch,
 ) -> Result<bool, TooManyHoldings> {
+    let sought = Sought::Window { clock_us };
     if rules.held() == 0 {
-        let rows = &events.rows[..window.end];
-        find_chain(rules, rows, window.start, clock_us, scratch);
-        return Ok(scratch.chain.reached != 0);
+        sought.find(rules, &events.rows[..window.end], window.start, scratch);
+    } else {
+        find_held(rules, events, window, sought, scratch)?;
     }
-    let holders = (events, window.clone());
-    find_among(rules, events, holders, window, clock_us, scratch)
-}
-
-/// As [`find`], where the holdings are those of other events (in a range of them): the same with more of what they do.
-#[inline]
-pub(crate) fn find_among(
-    rules: &Rules,
-    events: Events<'_>,
-    (holders, among): (Events<'_>, Range<usize>),
-    window: Range<usize>,
-    clock_us: i64,
-    scratch: &mut Scratch,
-) -> Result<bool, TooManyHoldings> {
-    if rules.held() == 0 {
-        return find(rules, events, window, clock_us, scratch);
-    }
-    scratch.holdings.find(rules, holders, among)?;
-    under_each_holding(rules, events, window, scratch, |scratch, held| {
-        find_chain(rules, held.rows, 0, clock_us, scratch);
-    });
     Ok(scratch.chain.reached != 0)
 }
 
-/// Lets `search` find a chain among the events in `range` under each holding that was found; the best of all is left in the
-/// scratch.
-fn under_each_holding(
-    rules: &Rules,
-    events: Events<'_>,
-    range: Range<usize>,
-    scratch: &mut Scratch,
-    mut search: impl FnMut(&mut Scratch, Events<'_>),
-) {
-    let mut held = std::mem::take(&mut scratch.held);
-    scratch.best.clear();
-    for at in 0..scratch.holdings.list.len() {
-        let holding = scratch.holdings.list[at];
-        held.fill_holding(rules, events, range.clone(), &holding);
-        scratch.chain.clear();
-        search(scratch, held.events());
-        held.rename(&mut scratch.chain);
-        if compare(rules, &scratch.chain, &scratch.best) == Ordering::Less {
-            std::mem::swap(&mut scratch.chain, &mut scratch.best);
-        }
-    }
-    std::mem::swap(&mut scratch.chain, &mut scratch.best);
-    scratch.held = held;
+/// What is looked for among rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sought<'a> {
+    /// The chain of one clock; the rows are those of its window.
+    Window { clock_us: i64 },
+    /// The best chain of all entries of the range, each inside a window of its own.
+    Best(&'a Span),
 }
 
-/// Finds the chain among `rows[first..]`, the rows of one window.
-#[inline]
-fn find_chain(rules: &Rules, rows: &[Row], first: usize, clock_us: i64, scratch: &mut Scratch) {
-    scratch.chain.clear();
-    if let Order::Unordered { .. } = rules.order() {
-        let Scratch { chain, served, .. } = scratch;
-        unordered::walk(rules, rows, first, clock_us, chain, served);
-        return;
+impl Sought<'_> {
+    /// Finds the chain among `rows[first..]` and leaves it in the scratch.
+    #[inline]
+    fn find(self, rules: &Rules, rows: &[Row], first: usize, scratch: &mut Scratch) {
+        self.find_required(rules, rows, first, scratch);
+        if rules.optional_mask() != 0 {
+            self.add_optional(rules, rows, first, scratch);
+        }
     }
-    find_required(rules, rows, first, i64::MAX, scratch);
-    let Scratch {
-        chain, matching, ..
-    } = scratch;
-    if chain.reached != 0 && rules.optional_mask() != 0 {
-        reach_optional(rules, rows, first, chain, matching);
+
+    /// Finds the required steps of the chain among `rows[first..]`, those of an unordered funnel all, and leaves them in the
+    /// scratch.
+    #[inline]
+    pub(crate) fn find_required(
+        self,
+        rules: &Rules,
+        rows: &[Row],
+        first: usize,
+        scratch: &mut Scratch,
+    ) {
+        scratch.chain.clear();
+        let is_free = matches!(rules.order(), Order::Unordered { .. });
+        let Scratch {
+            chain,
+            served,
+            matching,
+            stands,
+            ..
+        } = scratch;
+        match self {
+            Sought::Window { clock_us } if is_free => {
+                unordered::walk(rules, rows, first, clock_us, chain, served);
+            }
+            Sought::Best(span) if is_free => unordered::best(rules, rows, span, chain, served),
+            Sought::Window { .. } => find_required(rules, rows, first, i64::MAX, scratch),
+            Sought::Best(span) => {
+                if let Some((last_us, first_us)) =
+                    best::completion(rules, rows, span, matching, stands)
+                {
+                    let first = rows.partition_point(|row| row.at_us < first_us);
+                    let end = rows.partition_point(|row| row.at_us <= last_us);
+                    find_required(rules, &rows[..end], first, span.to_us, scratch);
+                }
+            }
+        }
+    }
+
+    /// Adds the optional steps to the chain, from the rows of the window among `rows[first..]`.
+    pub(crate) fn add_optional(
+        self,
+        rules: &Rules,
+        rows: &[Row],
+        first: usize,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch {
+            chain, matching, ..
+        } = scratch;
+        if chain.reached == 0 {
+            return;
+        }
+        let window = self.window(rules, rows, first, chain);
+        reach_optional(rules, &rows[..window.end], window.start, chain, matching);
+    }
+
+    /// The rows inside the window of a chain that was found among `rows[first..]`.
+    pub(crate) fn window(
+        self,
+        rules: &Rules,
+        rows: &[Row],
+        first: usize,
+        chain: &Chain,
+    ) -> Range<usize> {
+        match self {
+            Sought::Window { .. } => first..rows.len(),
+            Sought::Best(_) => {
+                let clock_us = chain.times_us[0];
+                let begin = rows.partition_point(|row| row.at_us < clock_us);
+                begin..rows.partition_point(|row| row.at_us <= rules.last_us(clock_us))
+            }
+        }
     }
 }
 
@@ -282,7 +314,7 @@ fn speak_best<'s>(
     let chain = &scratch.chain;
     Ok(Some(Entry::judge(
         rules,
-        events.rows,
+        events,
         |_| true,
         span,
         clock,
@@ -300,15 +332,12 @@ pub(crate) fn search_best(
     scratch: &mut Scratch,
 ) -> Result<Option<(usize, Begun)>, TooManyHoldings> {
     let rows = events.rows;
+    let sought = Sought::Best(span);
     if rules.held() == 0 {
-        find_best(rules, rows, span, scratch);
+        sought.find(rules, rows, 0, scratch);
     } else {
         let from = rows.partition_point(|row| row.at_us < span.from_us);
-        let range = from..rows.len();
-        scratch.holdings.find(rules, events, range.clone())?;
-        under_each_holding(rules, events, range, scratch, |scratch, held| {
-            find_best(rules, held.rows, span, scratch);
-        });
+        find_held(rules, events, from..rows.len(), sought, scratch)?;
     }
     if scratch.chain.reached == 0 {
         return Ok(None);
@@ -325,33 +354,6 @@ pub(crate) fn search_best(
         begun.last_us = begun.last_us.max(row.at_us);
     }
     Ok(Some((row, begun)))
-}
-
-/// Finds the best chain of all entries of the range, each inside a window of its own.
-fn find_best(rules: &Rules, rows: &[Row], span: &Span, scratch: &mut Scratch) {
-    scratch.chain.clear();
-    if let Order::Unordered { .. } = rules.order() {
-        let Scratch { chain, served, .. } = scratch;
-        unordered::best(rules, rows, span, chain, served);
-        return;
-    }
-    let Scratch {
-        matching, stands, ..
-    } = scratch;
-    let Some((last_us, first_us)) = best::completion(rules, rows, span, matching, stands) else {
-        return;
-    };
-    let first = rows.partition_point(|row| row.at_us < first_us);
-    let end = rows.partition_point(|row| row.at_us <= last_us);
-    find_required(rules, &rows[..end], first, span.to_us, scratch);
-    let Scratch {
-        chain, matching, ..
-    } = scratch;
-    if rules.optional_mask() != 0 {
-        let clock_us = chain.times_us[0];
-        let end = rows.partition_point(|row| row.at_us <= rules.last_us(clock_us));
-        reach_optional(rules, &rows[..end], first, chain, matching);
-    }
 }
 
 /// Takes each required step at its earliest; instants are groups.

@@ -4,10 +4,9 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::constrained::gaps_us;
-use crate::explain::{Block, Explained, MAX_REFUSED, Refused, Why, holders};
-use crate::hold::TooManyHoldings;
-use crate::speak::find_among;
-use crate::{Clock, Events, NO_VALUE, Order, Row, Rules, Scratch, Span, Ties};
+use crate::explain::{Block, Explained, MAX_REFUSED, Refused, Why};
+use crate::speak::find;
+use crate::{Clock, Events, NO_VALUE, Order, Row, Rules, Scratch, Ties, TooManyHoldings};
 
 /// Longest list of events in between of which each is put back to see whether it is needed.
 const MAX_TIGHTENED: usize = 64;
@@ -17,9 +16,6 @@ pub(crate) struct Asked<'a> {
     rules: &'a Rules,
     /// The events, of which only one begins an entry.
     events: Events<'a>,
-    /// The same with all that they do: they go on to say what is held.
-    holders: &'a [Row],
-    span: &'a Span,
     clock: Clock,
     furthest: usize,
     furthest_us: i64,
@@ -43,13 +39,7 @@ struct Change {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(
-        rules: &'a Rules,
-        events: Events<'a>,
-        holders: &'a [Row],
-        span: &'a Span,
-        told: &Explained,
-    ) -> Asked<'a> {
+    pub(crate) fn new(rules: &'a Rules, events: Events<'a>, told: &Explained) -> Asked<'a> {
         // Optional steps let go of an event that a required one can use.
         let required = rules.required().iter();
         let used: Vec<usize> = required.filter_map(|&step| told.rows[step]).collect();
@@ -57,8 +47,6 @@ impl<'a> Asked<'a> {
         Asked {
             rules,
             events,
-            holders,
-            span,
             clock: told.clock.clone(),
             furthest: told.furthest,
             furthest_us: events.rows[furthest].at_us,
@@ -82,15 +70,12 @@ impl<'a> Asked<'a> {
         &self,
         rules: &Rules,
         events: Events<'_>,
-        holders: Events<'_>,
         clock_row: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, TooManyHoldings> {
         let window = Clock::start(rules, events.rows, clock_row).window;
         let clock_us = self.clock.us;
-        let among = self::holders(rules, holders.rows, self.span, &window);
-        let holders = (holders, among);
-        if !find_among(rules, events, holders, window, clock_us, scratch)? {
+        if !find(rules, events, window, clock_us, scratch)? {
             return Ok(false);
         }
         let reached = scratch.chain.reached & rules.required_mask();
@@ -110,7 +95,7 @@ impl<'a> Asked<'a> {
             let last_us = rows[rows.len() - 1].at_us;
             rows.push(Row::step(last_us, step));
             let events = Events::from(&rows);
-            if self.advances(self.rules, events, events, self.clock.row, scratch)? {
+            if self.advances(self.rules, events, self.clock.row, scratch)? {
                 steps.push(step);
             }
         }
@@ -306,26 +291,19 @@ impl<'a> Taker<'a> {
         for &field in &change.blanked {
             held[self.row * width + field] = NO_VALUE;
         }
-        let mut holders = self.asked.holders.to_vec();
         let mut clock_row = self.asked.clock.row;
         if change.is_doubled {
             rows.insert(self.row, rows[self.row]);
-            holders.insert(self.row, holders[self.row]);
             let own = held[self.row * width..(self.row + 1) * width].to_vec();
             held.splice(self.row * width..self.row * width, own);
             clock_row += usize::from(self.row < clock_row);
         }
-        let holders = Events {
-            rows: &holders,
-            held: &held,
-        };
         let events = Events {
             rows: &rows,
             held: &held[..rows.len() * width],
         };
         let rules = self.rules_of(change);
-        self.asked
-            .advances(&rules, events, holders, clock_row, scratch)
+        self.asked.advances(&rules, events, clock_row, scratch)
     }
 
     /// Why a row cannot be used whatever rule is lifted: it came before its turn. Nothing of one that takes no step where it

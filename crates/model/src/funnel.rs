@@ -60,7 +60,8 @@ pub struct FunnelDefinition {
     /// Strict funnels of scope `all`: events that break nothing all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
-    /// Fields that all events of one entry must agree on; an event that lacks one fits.
+    /// Fields that all events of one entry must agree on; an event that lacks one fits. An excluded event, or in a strict
+    /// funnel one of its scope, does not count if it disagrees with an event of a required step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hold_constant: Vec<String>,
     /// Events that may not stand between two steps.

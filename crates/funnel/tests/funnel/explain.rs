@@ -210,8 +210,6 @@ struct Alone {
     bypassed: u64,
     /// The rows, of which only the entry's own begins one.
     rows: Vec<Row>,
-    /// The same with all their steps: they go on to say what is held.
-    holders: Vec<Row>,
     held: Vec<u32>,
     clock_us: i64,
 }
@@ -227,7 +225,6 @@ impl Alone {
             spec: rules.spec().clone(),
             bypassed: rules.bypassed(),
             rows,
-            holders: events.rows.to_vec(),
             held: events.held.to_vec(),
             clock_us: entry.clock.us,
         }
@@ -242,7 +239,7 @@ impl Alone {
             rows: &self.rows,
             held: &self.held,
         };
-        let said = oracle::within_held_by(&rules, events, &self.holders, span, self.clock_us)?;
+        let said = oracle::within(&rules, events, span, self.clock_us)?;
         (0..rules.steps().len())
             .filter(|&step| !rules.steps()[step].optional && said.times_us[step].is_some())
             .max()
@@ -269,7 +266,6 @@ impl Alone {
             }
             Why::Used => {
                 self.rows.push(self.rows[row]);
-                self.holders.push(self.holders[row]);
                 let width = self.spec.held;
                 self.held.extend_from_within(row * width..(row + 1) * width);
             }

@@ -53,8 +53,15 @@ fn events(rules: &Rules, given: Events<'_>) -> Vec<Event> {
     .collect()
 }
 
-/// The times of every step of a way to enter; what a way is better by comes first.
+/// By step, when it was reached.
 type Times = Vec<Option<i64>>;
+
+/// One way to enter.
+struct Way {
+    times_us: Times,
+    /// What the events of its required steps say together of the held fields.
+    held: Vec<u32>,
+}
 
 /// Every entry that counts.
 pub(crate) fn all(rules: &Rules, given: Events<'_>, span: &Span) -> Vec<Said> {
@@ -124,86 +131,44 @@ fn in_window(rules: &Rules, events: &[Event], clock_us: i64) -> Vec<Event> {
     events.iter().filter(is_inside).cloned().collect()
 }
 
-/// As [`within`], where what is held is said by the same events with the steps of `holders`.
-pub(crate) fn within_held_by(
-    rules: &Rules,
-    given: Events<'_>,
-    holders: &[Row],
-    span: &Span,
-    clock_us: i64,
-) -> Option<Said> {
-    let held = given.held;
-    let holders = events(
-        rules,
-        Events {
-            rows: holders,
-            held,
-        },
-    );
-    let holders = match rules.entries() {
-        Entries::Best => since_start(&holders, span),
-        _ => in_window(rules, &holders, clock_us),
-    };
-    let holdings = holdings(rules, &holders);
-    under_holdings(rules, &events(rules, given), &holdings, span, clock_us)
-}
-
 fn under_clock(rules: &Rules, events: &[Event], span: &Span, clock_us: i64) -> Option<Said> {
-    let holdings = holdings(rules, &in_window(rules, events, clock_us));
-    under_holdings(rules, events, &holdings, span, clock_us)
-}
-
-fn under_holdings(
-    rules: &Rules,
-    events: &[Event],
-    holdings: &[Vec<u32>],
-    span: &Span,
-    clock_us: i64,
-) -> Option<Said> {
     let inside = in_window(rules, events, clock_us);
-    let times_us = holdings
-        .iter()
-        .flat_map(|holding| {
-            let held = fitting(&inside, holding);
-            match rules.order() {
-                Order::Unordered { .. } => starts(rules, &held, i64::MIN, i64::MAX)
-                    .into_iter()
-                    .filter_map(|start_us| any_order(rules, &held, start_us))
-                    .collect(),
-                _ => in_order(rules, &held),
-            }
-        })
-        .min_by_key(|times| rank(rules, times))?;
-    Some(judge(rules, &inside, span, clock_us, times_us, &[clock_us]))
+    let ways: Vec<Way> = match rules.order() {
+        Order::Unordered { .. } => starts(rules, &inside, i64::MIN, i64::MAX)
+            .into_iter()
+            .filter_map(|start_us| any_order(rules, &inside, start_us))
+            .collect(),
+        _ => in_order(rules, &inside),
+    };
+    let best = ways.iter().min_by_key(|way| rank(rules, &inside, way))?;
+    Some(judge(rules, &inside, span, clock_us, best, &[clock_us]))
 }
 
 fn best(rules: &Rules, events: &[Event], span: &Span) -> Option<Said> {
     let starts = starts(rules, events, span.from_us, span.to_us);
     let after = since_start(events, span);
-    let mut ways: Vec<Times> = Vec::new();
-    for holding in holdings(rules, &after) {
-        let held = fitting(&after, &holding);
-        for &start_us in &starts {
-            let inside = in_window(rules, &held, start_us);
-            match rules.order() {
-                Order::Unordered { .. } => ways.extend(any_order(rules, &inside, start_us)),
-                _ => ways.extend(
-                    in_order(rules, &inside)
-                        .into_iter()
-                        .filter(|times| times[0] == Some(start_us)),
-                ),
-            }
+    let inside = |start_us| in_window(rules, &after, start_us);
+    let entered = |&start_us: &i64| -> Vec<Way> {
+        let inside = inside(start_us);
+        match rules.order() {
+            Order::Unordered { .. } => any_order(rules, &inside, start_us).into_iter().collect(),
+            _ => in_order(rules, &inside)
+                .into_iter()
+                .filter(|way| way.times_us[0] == Some(start_us))
+                .collect(),
         }
-    }
-    let times_us = ways.into_iter().min_by_key(|times| rank(rules, times))?;
-    let clock_us = times_us[0].unwrap();
-    let inside = in_window(rules, &after, clock_us);
-    Some(judge(rules, &inside, span, clock_us, times_us, &starts))
+    };
+    let ways: Vec<Way> = starts.iter().flat_map(entered).collect();
+    let of = |way: &Way| inside(way.times_us[0].unwrap());
+    let best = ways.iter().min_by_key(|way| rank(rules, &of(way), way))?;
+    let clock_us = best.times_us[0].unwrap();
+    Some(judge(rules, &of(best), span, clock_us, best, &starts))
 }
 
 /// Furthest, earliest completion, earliest entry, earliest time at each required step in turn, most optional steps (earlier
-/// ones first), each as early as can be. Less is better.
-fn rank(rules: &Rules, times: &Times) -> impl Ord + use<> {
+/// ones first), each as early as can be, not discarded. Less is better.
+fn rank(rules: &Rules, inside: &[Event], way: &Way) -> impl Ord + use<> {
+    let times = &way.times_us;
     let required: Vec<i64> = rules.required().iter().map_while(|&s| times[s]).collect();
     let reached: Vec<bool> = times.iter().map(Option::is_some).collect();
     (
@@ -212,29 +177,11 @@ fn rank(rules: &Rules, times: &Times) -> impl Ord + use<> {
         required,
         Reverse(reached),
         times.clone(),
+        discards(rules, inside, way),
     )
 }
 
-/// What the step events say together of the held fields: every join of events that agree, unless part of another.
-fn holdings(rules: &Rules, events: &[Event]) -> Vec<Vec<u32>> {
-    let nothing = vec![NO_VALUE; rules.held()];
-    let steps = u64::MAX >> (64 - rules.steps().len()) & !rules.bypassed();
-    let takes = |event: &&Event| event.row.steps & steps != 0;
-    let mut joins = vec![nothing];
-    for event in events.iter().filter(takes) {
-        let more: Vec<Vec<u32>> = joins.iter().filter_map(|j| join(j, &event.held)).collect();
-        joins.extend(more);
-        joins.sort();
-        joins.dedup();
-    }
-    let is_part = |part: &Vec<u32>| {
-        joins
-            .iter()
-            .any(|whole| whole != part && join(whole, part).as_ref() == Some(whole))
-    };
-    joins.iter().filter(|j| !is_part(j)).cloned().collect()
-}
-
+/// Both together, if they agree wherever both have a value.
 fn join(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
     let one = |(&a, &b): (&u32, &u32)| match (a, b) {
         (NO_VALUE, b) => Some(b),
@@ -244,22 +191,18 @@ fn join(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
     a.iter().zip(b).map(one).collect()
 }
 
-fn fitting(events: &[Event], holding: &[u32]) -> Vec<Event> {
-    let fits = |event: &&Event| join(&event.held, holding).is_some();
-    events.iter().filter(fits).cloned().collect()
-}
-
-/// The times of every ordered way, optional steps added.
-fn in_order(rules: &Rules, events: &[Event]) -> Vec<Times> {
+/// Every ordered way, optional steps added.
+fn in_order(rules: &Rules, events: &[Event]) -> Vec<Way> {
     let mut chains = vec![];
-    chains_from(rules, events, &mut vec![], &mut chains);
+    let nothing = vec![NO_VALUE; rules.held()];
+    chains_from(rules, events, &mut vec![], &nothing, &mut chains);
     // Only the best required times matter to the optional steps; all of them would be too many.
-    let required = |chain: &Vec<usize>| {
+    let required = |(chain, _): &Chain| {
         let times = chain.iter().map(|&event| events[event].row.at_us);
         let times: Vec<i64> = times.collect();
         (Reverse(times.len()), times.last().copied(), times)
     };
-    let by_entry = |chain: &Vec<usize>| chain.first().map(|&event| events[event].row.at_us);
+    let by_entry = |(chain, _): &Chain| chain.first().map(|&event| events[event].row.at_us);
     let mut ways = vec![];
     let mut entries: Vec<Option<i64>> = chains.iter().map(by_entry).collect();
     entries.sort();
@@ -273,12 +216,16 @@ fn in_order(rules: &Rules, events: &[Event]) -> Vec<Times> {
     ways
 }
 
-/// Every chain of events for the required steps, of every length.
+/// Events for the required steps in turn, and what they say together of the held fields.
+type Chain = (Vec<usize>, Vec<u32>);
+
+/// Every chain of every length that nothing stands in the way of.
 fn chains_from(
     rules: &Rules,
     events: &[Event],
     chain: &mut Vec<usize>,
-    found: &mut Vec<Vec<usize>>,
+    held: &[u32],
+    found: &mut Vec<Chain>,
 ) {
     let Some(&step) = rules.required().get(chain.len()) else {
         return;
@@ -286,85 +233,115 @@ fn chains_from(
     for next in 0..events.len() {
         let takes = events[next].row.steps >> step & 1 == 1;
         let follows = |&last: &usize| may_follow(rules, events, chain.len(), last, next);
-        if takes && !chain.contains(&next) && chain.last().is_none_or(follows) {
+        if !takes || chain.contains(&next) || !chain.last().is_none_or(follows) {
+            continue;
+        }
+        if let Some(held) = join(held, &events[next].held) {
             chain.push(next);
-            found.push(chain.clone());
-            chains_from(rules, events, chain, found);
+            if is_free(rules, events, chain, &held) {
+                found.push((chain.clone(), held.clone()));
+            }
+            chains_from(rules, events, chain, &held, found);
             chain.pop();
         }
     }
 }
 
 fn may_follow(rules: &Rules, events: &[Event], level: usize, last: usize, next: usize) -> bool {
-    let (before, step) = (rules.required()[level - 1], rules.required()[level]);
+    let step = rules.required()[level];
     let (last_us, next_us) = (events[last].row.at_us, events[next].row.at_us);
     let gap = since(next_us, last_us);
     let rule = rules.steps()[step];
     let too_near = gap < i128::from(rule.min_gap_us.unwrap_or(0))
         || (rules.ties() == Ties::StrictIncrease && gap == 0);
     let too_far = rule.max_gap_us.is_some_and(|max| gap > i128::from(max));
-    let stands_between = |event: &Event| {
-        let row = event.row;
-        let is_excluded = rules.spec().on_exclude == OnExclude::Block
-            && rules
-                .spec()
-                .exclusions
-                .iter()
-                .enumerate()
-                .any(|(i, exclusion)| {
-                    row.exclusions >> i & 1 == 1
-                        && exclusion.after <= before
-                        && step <= exclusion.before
-                });
-        let takes_optional =
-            |s: usize| rules.steps()[s].optional && (row.steps & !rules.bypassed()) >> s & 1 == 1;
-        let is_optional = (before + 1..step).any(takes_optional);
-        let breaks = rules.order() == Order::Strict && row.in_scope && !is_optional;
-        last_us < row.at_us && row.at_us < next_us && (is_excluded || breaks)
-    };
-    !too_near && !too_far && !events.iter().any(stands_between)
+    !too_near && !too_far
 }
 
-/// The times of every way to add the optional steps to a chain.
-fn with_optional(rules: &Rules, events: &[Event], chain: &[usize]) -> Vec<Times> {
+/// Whether no event that agrees with what the chain holds stands between two of its steps.
+fn is_free(rules: &Rules, events: &[Event], chain: &[usize], held: &[u32]) -> bool {
+    let mut counts = events.iter().filter(|e| join(&e.held, held).is_some());
+    !counts.any(|event| {
+        let mut pairs = chain.windows(2).enumerate();
+        pairs.any(|(i, pair)| stands_between(rules, events, i + 1, pair[0], pair[1], &event.row))
+    })
+}
+
+fn stands_between(
+    rules: &Rules,
+    events: &[Event],
+    level: usize,
+    last: usize,
+    next: usize,
+    row: &Row,
+) -> bool {
+    let (before, step) = (rules.required()[level - 1], rules.required()[level]);
+    let (last_us, next_us) = (events[last].row.at_us, events[next].row.at_us);
+    let is_excluded = rules.spec().on_exclude == OnExclude::Block
+        && rules
+            .spec()
+            .exclusions
+            .iter()
+            .enumerate()
+            .any(|(i, exclusion)| {
+                row.exclusions >> i & 1 == 1
+                    && exclusion.after <= before
+                    && step <= exclusion.before
+            });
+    let takes_optional =
+        |s: usize| rules.steps()[s].optional && (row.steps & !rules.bypassed()) >> s & 1 == 1;
+    let is_optional = (before + 1..step).any(takes_optional);
+    let breaks = rules.order() == Order::Strict && row.in_scope && !is_optional;
+    last_us < row.at_us && row.at_us < next_us && (is_excluded || breaks)
+}
+
+/// Every way to add the optional steps to a chain, by events that agree with it and with each other.
+fn with_optional(rules: &Rules, events: &[Event], (chain, held): &Chain) -> Vec<Way> {
     let at_us = |event: usize| events[event].row.at_us;
     let is_bypassed = |step: usize| rules.bypassed() >> step & 1 == 1;
-    let mut ways: Vec<(Vec<usize>, Times)> = vec![(chain.to_vec(), vec![])];
+    let mut ways: Vec<(Vec<usize>, Vec<u32>, Times)> = vec![(chain.clone(), held.clone(), vec![])];
     for (step, rule) in rules.steps().iter().enumerate() {
         let level = rules
             .required()
             .partition_point(|&required| required < step);
         let mut next = vec![];
-        for (used, times) in ways {
+        for (used, held, times) in ways {
             let with = |time| times.iter().copied().chain([time]).collect::<Vec<_>>();
             if is_bypassed(step) {
-                next.push((used, with(None)));
+                next.push((used, held, with(None)));
                 continue;
             }
             if !rule.optional {
                 let time = chain.get(level).map(|&event| at_us(event));
-                next.push((used.clone(), with(time)));
+                next.push((used, held, with(time)));
                 continue;
             }
-            next.push((used.clone(), with(None)));
             let after_us = chain.get(level - 1).map(|&event| at_us(event));
             let before_us = chain.get(level).map_or(i64::MAX, |&event| at_us(event));
             for (event, candidate) in events.iter().enumerate() {
                 let time = at_us(event);
                 let fits = candidate.row.steps >> step & 1 == 1
                     && after_us.is_some_and(|after_us| after_us <= time && time <= before_us);
-                if fits && !used.contains(&event) {
-                    next.push(([&used[..], &[event]].concat(), with(Some(time))));
+                if let Some(held) = join(&held, &candidate.held)
+                    && fits
+                    && !used.contains(&event)
+                {
+                    next.push(([&used[..], &[event]].concat(), held, with(Some(time))));
                 }
             }
+            next.push((used, held, with(None)));
         }
         ways = next;
     }
-    ways.into_iter().map(|(_, times)| times).collect()
+    let way = |(_, _, times_us)| Way {
+        times_us,
+        held: held.clone(),
+    };
+    ways.into_iter().map(way).collect()
 }
 
 /// "k of n" of the entry that begins at `start_us`: for each k the first time by which k steps have an event each.
-fn any_order(rules: &Rules, events: &[Event], start_us: i64) -> Option<Times> {
+fn any_order(rules: &Rules, events: &[Event], start_us: i64) -> Option<Way> {
     let pinned = rules.order() == (Order::Unordered { first_pinned: true });
     let after: Vec<&Event> = events.iter().filter(|e| e.row.at_us >= start_us).collect();
     let steps = rules.steps().len();
@@ -379,8 +356,11 @@ fn any_order(rules: &Rules, events: &[Event], start_us: i64) -> Option<Times> {
     let mut moments: Vec<i64> = after.iter().map(|e| e.row.at_us).collect();
     moments.sort_unstable();
     let times = (1..=steps).map(|k| moments.iter().copied().find(|&us| most_by(us) >= Some(k)));
-    let times: Times = times.collect();
-    (times[0] == Some(start_us)).then_some(times)
+    let way = Way {
+        times_us: times.collect(),
+        held: vec![],
+    };
+    (way.times_us[0] == Some(start_us)).then_some(way)
 }
 
 /// The most steps from `step` on that distinct events can serve, on top of those used; None where a pinned first step has none.
@@ -415,9 +395,10 @@ fn judge(
     inside: &[Event],
     span: &Span,
     clock_us: i64,
-    times_us: Times,
+    way: &Way,
     starts: &[i64],
 ) -> Said {
+    let times_us = &way.times_us;
     let window = i128::from(rules.window_us());
     let is_over = |start_us: i64| {
         span.watermark_us
@@ -446,8 +427,8 @@ fn judge(
     let reason_us = reasons.map(|row| row.at_us).max().filter(|_| !converted);
     Said {
         clock_us,
-        discarded: discards(rules, inside, &times_us),
-        times_us,
+        discarded: discards(rules, inside, way),
+        times_us: times_us.clone(),
         state,
         matured,
         outcome,
@@ -455,7 +436,8 @@ fn judge(
     }
 }
 
-fn discards(rules: &Rules, inside: &[Event], times_us: &Times) -> bool {
+fn discards(rules: &Rules, inside: &[Event], way: &Way) -> bool {
+    let times_us = &way.times_us;
     let spec = rules.spec();
     spec.on_exclude == OnExclude::DiscardSubject
         && spec.exclusions.iter().enumerate().any(|(i, exclusion)| {
@@ -465,6 +447,7 @@ fn discards(rules: &Rules, inside: &[Event], times_us: &Times) -> bool {
             let before_us = times_us[exclusion.before].map_or(i128::MAX, i128::from);
             inside.iter().any(|event| {
                 event.row.exclusions >> i & 1 == 1
+                    && join(&event.held, &way.held).is_some()
                     && after_us < event.row.at_us
                     && i128::from(event.row.at_us) < before_us
             })

@@ -117,6 +117,22 @@ fn held_fields() {
         with the same it does                           | A B hold 1 exclude x 1..2 within 9 | A@0=xero x@1=xero B@2=xero     | A@0 dropped
         an optional step with another value             | A O? B hold 1 within 9           | A@0=xero O@1=sage B@2=xero       | A@0 B@2 converted
         scope with another value                        | A B C strict hold 1 within 9     | A@0=xero C@1=sage B@2=xero       | A@0 B@2 dropped
+        who holds nothing is excused nothing            | A B hold 1 exclude x 1..2 within 9 | A@0 x@1=sage B@2               | A@0 dropped
+        nor by an event that it does not use            | A B hold 1 exclude x 1..2 within 9 | A@0 x@1=sage B@2 A@3=xero      | A@0 dropped
+        excused by what is told later                   | A B hold 1 exclude x 1..2 within 9 | A@0 x@1=sage B@2=xero          | A@0 B@2 converted
+        a later event that tells it                     | A B hold 1 exclude x 1..2 within 9 | A@0 x@1=sage B@2 B@4=xero      | A@0 B@4 converted
+        an earlier one that tells it                    | A B hold 1 exclude x 1..2 within 9 | A@0=xero A@1 x@2=sage B@3      | A@0 B@3 converted
+        an optional step excuses nothing                | A O? B hold 1 exclude x 1..3 within 9 | A@0 O@1=xero x@2=sage B@3   | A@0 O@1 dropped
+        of two fields one is not told                   | A B hold 2 exclude x 1..2 within 9 | A@0=xero x@1=xero,s1 B@2=xero B@3=xero,s2 | A@0 B@3 converted
+        nobody tells the second                         | A B hold 2 exclude x 1..2 within 9 | A@0=xero x@1=xero,s1 B@2=xero A@3=xero,s2 | A@0 dropped
+        scope, told by the last step                    | A B C strict hold 1 within 9     | A@0 C@1=sage B@2 C@3=xero        | A@0 B@2 C@3 converted
+        scope, not told                                 | A B C strict hold 1 within 9     | A@0 C@1=sage B@2 A@3=xero        | A@0 dropped
+        an optional event with another value breaks nothing | A O? B strict scope all hold 1 within 9 | A@0 -@1=sage B@2 A@3 O@4=xero O@5=sage B@6 | A@3 O@4 B@6 converted
+        events of optional steps agree with each other  | A O? P? B strict scope all hold 1 within 9 | A@0 -@1=sage B@2 A@3 O@4=sage P@5=xero B@6 | A@3 O@4 B@6 converted
+        discarded by what agrees                        | A B hold 1 exclude x 1..2 discard within 9 | A@0 x@1=sage B@2       | discarded
+        not by another value                            | A B hold 1 exclude x 1..2 discard within 9 | A@0=xero x@1=sage B@2  | A@0 B@2 converted
+        not by what is past the entry's window          | A B exclude x 1..2 discard best hold 1 within 5 | A@0 A@0=xero x@3=sage x@7=xero | A@0 dropped
+        as early, and not discarded                     | A B hold 1 exclude x 1..2 discard within 9 | A@0 A@0=xero x@1=sage B@2 | A@0 B@2 converted
         ",
     );
 }
