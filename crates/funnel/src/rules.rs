@@ -385,8 +385,8 @@ impl Rules {
         self.optional_mask
     }
 
-    /// The steps any of which begins an entry.
-    pub(crate) fn begins(&self) -> u64 {
+    /// The steps any of which begins an entry: bit i for step i.
+    pub fn begins(&self) -> u64 {
         match self.spec.order {
             Order::Unordered {
                 first_pinned: false,

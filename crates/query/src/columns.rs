@@ -18,8 +18,10 @@ use datafusion::error::{DataFusionError, Result};
 use foldhash::fast::RandomState;
 use linkfunnel_model::{Field, FieldRef};
 
+mod by_row;
 mod experiments;
 
+pub(crate) use by_row::ByRow;
 use experiments::{EXPERIMENTS, Experiments, told_codes};
 pub(crate) use experiments::{experiments_of, told_of};
 
@@ -107,14 +109,9 @@ pub(crate) fn test_column(array: &ArrayRef, holds: impl Fn(Cell<'_>) -> bool) ->
     let rows = array.len();
     match array.data_type() {
         DataType::Dictionary(_, _) => {
-            let words = words(array)?;
-            let verdicts: Vec<bool> = (0..words.texts.len())
-                .map(|i| holds(words.text(i).map_or(Cell::None, Cell::Text)))
-                .collect();
             let absent = holds(Cell::None);
-            Ok((0..rows)
-                .map(|row| words.code(row).map_or(absent, |code| verdicts[code]))
-                .collect())
+            let holds = |text: &str| holds(Cell::Text(text));
+            Ok(ByRow::of_words(array, absent, holds)?.into_rows())
         }
         DataType::List(_) => {
             let list = array.as_list::<i32>();
@@ -175,17 +172,17 @@ impl Interner {
 }
 
 /// The code of the value of `source` per row, [`ABSENT`] where there is none.
-pub(crate) fn codes(
-    batch: &RecordBatch,
+pub(crate) fn codes<'b>(
+    batch: &'b RecordBatch,
     source: &Source,
     interner: &mut Interner,
-) -> Result<Vec<u32>> {
+) -> Result<ByRow<'b, u32>> {
     let rows = batch.num_rows();
-    match source {
+    let codes: Vec<u32> = match source {
         Source::Field(field) => {
             let array = column(batch, field.column())?;
             if matches!(array.data_type(), DataType::Dictionary(_, _)) {
-                return dictionary_codes(array, interner);
+                return ByRow::of_words(array, ABSENT, |text| interner.code(text));
             }
             if let Some(list) = array.as_list_opt::<i32>() {
                 // Lists are only asked whether they hold anything.
@@ -197,51 +194,36 @@ pub(crate) fn codes(
                         ABSENT
                     }
                 };
-                return Ok((0..rows).map(code).collect());
+                return Ok(ByRow::Rows((0..rows).map(code).collect()));
             }
             let cells = Cells::new(array)?;
-            Ok((0..rows)
+            (0..rows)
                 .map(|row| cell_code(cells.get(row), interner))
-                .collect())
+                .collect()
         }
         Source::Attr(key) => {
             let (texts, numbers) = attr_columns(batch)?;
-            Ok((0..rows)
+            (0..rows)
                 .map(|row| cell_code(attr(texts, numbers, row, key), interner))
-                .collect())
+                .collect()
         }
         Source::Experiment(id) => {
             let experiments = Experiments::new(batch)?;
-            Ok((0..rows)
+            (0..rows)
                 .map(|row| cell_code(experiments.variant(row, id), interner))
-                .collect())
+                .collect()
         }
         Source::Experiments => {
             let experiments = Experiments::new(batch)?;
             let code = |text: Option<String>| text.map_or(ABSENT, |text| interner.code(&text));
-            Ok((0..rows)
+            (0..rows)
                 .map(|row| experiments.all(row))
                 .map(code)
-                .collect())
+                .collect()
         }
-        Source::Told(id) => told_codes(batch, id, interner),
-    }
-}
-
-fn dictionary_codes(array: &ArrayRef, interner: &mut Interner) -> Result<Vec<u32>> {
-    let words = words(array)?;
-    let mut mapped: Vec<Option<u32>> = vec![None; words.texts.len()];
-    let mut out = Vec::with_capacity(array.len());
-    for row in 0..array.len() {
-        out.push(match words.code(row) {
-            None => ABSENT,
-            Some(code) => *mapped[code].get_or_insert_with(|| match words.text(code) {
-                Some(text) => interner.code(text),
-                None => ABSENT,
-            }),
-        });
-    }
-    Ok(out)
+        Source::Told(id) => told_codes(batch, id, interner)?,
+    };
+    Ok(ByRow::Rows(codes))
 }
 
 fn cell_code(cell: Cell<'_>, interner: &mut Interner) -> u32 {

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod experiment;
 mod experiment_plan;
+mod first_values;
 mod funnel;
 mod funnel_table;
 mod gather;

@@ -2,10 +2,10 @@
 //!
 //! Such an event that takes a step or is an outcome always matters. Any other can only matter inside
 //! the window of an entry of its root; and one that is useful for nothing but the first value of some
-//! dimension does not where the journey has said that value before. An invitation or a sync without a
-//! journey, beside journeys whose own events say all, changes nothing.
+//! dimension does not where the journey has said a value before, or says the same one first. An
+//! invitation or a sync without a journey, beside journeys whose own events say all, changes nothing.
 
-use linkfunnel_funnel::{Entries, Order};
+use linkfunnel_funnel::Entries;
 use linkfunnel_model::Attribution;
 
 use crate::columns::ABSENT;
@@ -28,10 +28,7 @@ pub(crate) fn may_matter(plan: &Plan, hits: &[Hit], loose: &[Loose], values: &[u
     let window_us = plan.rules.window_us();
     // an entry that begins outside the window may still win
     let anywhere = plan.rules.entries() == Entries::Best;
-    let begins = |hit: &Hit| match plan.rules.order() {
-        Order::Unordered { .. } => hit.steps != 0,
-        Order::Ordered | Order::Strict => hit.steps & 1 != 0,
-    };
+    let begins = |hit: &Hit| hit.steps & plan.rules.begins() != 0;
     hits.chunk_by(|a, b| a.subject == b.subject).any(|journey| {
         loose.iter().any(|event| {
             let near = |hit: &&Hit| {
@@ -48,16 +45,23 @@ pub(crate) fn may_matter(plan: &Plan, hits: &[Hit], loose: &[Loose], values: &[u
     })
 }
 
-/// Whether an event has a value that the journey has not said between an entry and it.
+/// Whether an event has another value than the one that the journey says first in the window of an entry, or than none, and
+/// comes no later.
 fn tells_first(plan: &Plan, journey: &[Hit], entry: &Hit, event: &Loose, values: &[u32]) -> bool {
+    let window_us = plan.rules.window_us();
     let first = plan
         .dimensions
         .iter()
         .filter(|d| d.attribution == Attribution::First);
     let value = |at: u32, source: usize| values[at as usize + source];
-    let between = |hit: &&Hit| entry.at_us <= hit.at_us && hit.at_us < event.at_us;
+    let in_window =
+        |hit: &&Hit| hit.at_us >= entry.at_us && hit.at_us.saturating_sub(entry.at_us) <= window_us;
     first.into_iter().any(|dimension| {
-        let said = |hit: &Hit| value(hit.values, dimension.source) != ABSENT;
-        value(event.values, dimension.source) != ABSENT && !journey.iter().filter(between).any(said)
+        let source = dimension.source;
+        let told = value(event.values, source);
+        let says = |hit: &&Hit| value(hit.values, source) != ABSENT;
+        let said = journey.iter().filter(in_window).find(says);
+        told != ABSENT
+            && said.is_none_or(|hit| hit.at_us >= event.at_us && value(hit.values, source) != told)
     })
 }

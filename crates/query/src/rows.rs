@@ -7,12 +7,15 @@ use linkfunnel_model::{Attribution, EventName, Field, IdKind, Subject, Ways};
 use linkfunnel_store::{EVENT_KEY, OCCURRED_AT, ROOT_KEY, ROOT_KIND};
 
 use crate::columns::{
-    ABSENT, Cell, Interner, Ints, Source, codes, column, int64s, test, test_column, texts,
+    ABSENT, ByRow, Cell, Interner, Ints, Source, codes, column, int64s, test, texts,
 };
 use crate::condition::Masks;
 use crate::membership::{self, FINDERS, Member, Membership, NO_HIT};
 use crate::plan::{Plan, default_population};
 use crate::study::Study;
+
+/// How far is looked ahead in one instant.
+const ROWS_AHEAD: usize = 64;
 
 /// The columns of a batch.
 pub(crate) struct Rows<'b> {
@@ -23,27 +26,29 @@ pub(crate) struct Rows<'b> {
     /// The ids that tell subjects apart; `None`: the root itself does.
     subjects: Option<Ints<'b>>,
     /// Whether the root is a company, named or found.
-    of_company: Vec<bool>,
+    of_company: ByRow<'b, bool>,
     /// Set when journeys have to be found.
     journeys: Option<JourneyColumns<'b>>,
     pub(crate) steps: Vec<u64>,
     pub(crate) outcomes: Vec<u32>,
     pub(crate) exclusions: Vec<u32>,
-    /// Whether it breaks a strict funnel whose scope is every event; empty otherwise.
-    scope: Vec<bool>,
+    /// Whether it breaks a strict funnel whose scope is every event.
+    scope: Option<ByRow<'b, bool>>,
     /// Whether every event is of use.
     all: bool,
-    /// Whether it says why a subject stopped; empty when not asked for.
-    reasons: Vec<bool>,
-    /// Whether it is of the population asked for; empty: all are.
-    population: Vec<bool>,
+    /// Whether it says why a subject stopped, where that is asked.
+    reasons: Option<ByRow<'b, bool>>,
+    /// Whether it is of the population asked for, all of which must hold.
+    population: Vec<ByRow<'b, bool>>,
     /// Per source, the code per row.
-    pub(crate) values: Vec<Vec<u32>>,
+    pub(crate) values: Vec<ByRow<'b, u32>>,
     /// Per column of whole numbers of the plan.
     numbers: Vec<Ints<'b>>,
     /// Per dimension, its source and which of its values counts.
     dimensions: Vec<(usize, Attribution)>,
-    activity: Option<Vec<bool>>,
+    activity: Option<ByRow<'b, bool>>,
+    /// Whether some rule of the question can use it.
+    useful: Vec<bool>,
     ids: Option<(&'b StringArray, &'b StringArray)>,
 }
 
@@ -59,7 +64,8 @@ struct JourneyColumns<'b> {
 impl<'b> JourneyColumns<'b> {
     fn read(batch: &'b RecordBatch, interner: &mut Interner) -> Result<Self> {
         let [attempt, connection, invite] = FINDERS.map(|kind| int64s(batch, kind.key_column()));
-        let mut categories = codes(batch, &Source::Field(Field::Category), interner)?;
+        let categories = codes(batch, &Source::Field(Field::Category), interner)?;
+        let mut categories = categories.into_rows();
         let unknown = interner.code(membership::UNKNOWN);
         for category in &mut categories {
             if *category == unknown {
@@ -74,7 +80,8 @@ impl<'b> JourneyColumns<'b> {
             is_exempt: test(batch, &basis, |cell| cell == exempt)?,
             is_activity: named(batch, |word| {
                 EventName::parse(word).is_some_and(membership::is_activity)
-            })?,
+            })?
+            .into_rows(),
         })
     }
 }
@@ -95,7 +102,7 @@ impl<'b> Rows<'b> {
             .sources
             .iter()
             .map(|source| codes(batch, source, interner))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         let dimensions = plan.dimensions.iter().map(|d| (d.source, d.attribution));
         let dimensions: Vec<(usize, Attribution)> = dimensions.collect();
         let is_chosen = |(_, attribution): &(usize, Attribution)| *attribution == Attribution::Each;
@@ -106,19 +113,23 @@ impl<'b> Rows<'b> {
             false => None,
         };
         let scope = match &plan.scope_all {
-            Some(ignore) => named(batch, |word| !ignore.iter().any(|event| event == word))?,
-            None => Vec::new(),
+            Some(ignore) => Some(named(batch, |word| {
+                !ignore.iter().any(|event| event == word)
+            })?),
+            None => None,
         };
         let reasons = match plan.reasons {
-            Some(_) => named(batch, |word| EventName::parse(word).is_some_and(is_reason))?,
-            None => Vec::new(),
+            Some(_) => Some(named(batch, |word| {
+                EventName::parse(word).is_some_and(is_reason)
+            })?),
+            None => None,
         };
         let id = plan.id_kind().field().column();
         let ids = match plan.list {
             Some(_) => Some((texts(batch, id)?, texts(batch, Field::CompanyId.column())?)),
             None => None,
         };
-        Ok(Rows {
+        let mut rows = Rows {
             roots: int64s(batch, ROOT_KEY)?.values,
             times: int64s(batch, OCCURRED_AT)?.values,
             event_keys: int64s(batch, EVENT_KEY)?.values,
@@ -147,12 +158,43 @@ impl<'b> Rows<'b> {
                 .collect::<Result<_>>()?,
             dimensions,
             activity,
+            useful: Vec::new(),
             ids,
-        })
+        };
+        rows.useful = rows.find_useful();
+        Ok(rows)
+    }
+
+    /// Whether some rule of the question can use each row.
+    fn find_useful(&self) -> Vec<bool> {
+        if self.all {
+            return vec![true; self.roots.len()];
+        }
+        let masks = self.steps.iter().zip(&self.outcomes).zip(&self.exclusions);
+        let matches = |((steps, outcomes), exclusions): ((&u64, &u32), &u32)| {
+            *steps != 0 || *outcomes != 0 || *exclusions != 0
+        };
+        let mut useful: Vec<bool> = masks.map(matches).collect();
+        for also in self.scope.iter().chain(&self.reasons) {
+            also.for_each(|row, is| useful[row] |= is);
+        }
+        for (source, attribution) in &self.dimensions {
+            let codes = &self.values[*source];
+            match attribution {
+                Attribution::Entry | Attribution::Step(_) => {}
+                Attribution::First | Attribution::Last => {
+                    codes.for_each(|row, code| useful[row] |= code != ABSENT);
+                }
+                Attribution::Each => codes.for_each(|row, code| {
+                    useful[row] |= code != ABSENT && self.is_activity(row);
+                }),
+            }
+        }
+        useful
     }
 
     pub(crate) fn is_in_population(&self, row: usize) -> bool {
-        self.population.get(row).is_none_or(|counts| *counts)
+        self.population.iter().all(|counts| counts.get(row))
     }
 
     /// The subject an event belongs to by the ids it names, or by its root.
@@ -165,7 +207,7 @@ impl<'b> Rows<'b> {
 
     /// Whether the root of an event is a company, named or found.
     pub(crate) fn is_of_company(&self, row: usize) -> bool {
-        self.of_company[row]
+        self.of_company.get(row)
     }
 
     /// An event as membership sees it; `None` when it serves nothing there and counts nowhere.
@@ -199,26 +241,15 @@ impl<'b> Rows<'b> {
     }
 
     pub(crate) fn is_activity(&self, row: usize) -> bool {
-        self.activity.as_ref().is_some_and(|activity| activity[row])
+        self.activity
+            .as_ref()
+            .is_some_and(|activity| activity.get(row))
     }
 
-    /// Whether an event that matches nothing tells a value that counts.
-    pub(crate) fn has_value(&self, row: usize) -> bool {
-        self.dimensions.iter().any(|(source, attribution)| {
-            self.values[*source][row] != ABSENT
-                && match attribution {
-                    Attribution::Entry | Attribution::Step(_) => false,
-                    Attribution::First | Attribution::Last => true,
-                    Attribution::Each => self.is_activity(row),
-                }
-        })
-    }
-
-    /// Whether an event that takes no step and is no outcome is useful for the first value of some
-    /// dimension alone.
+    /// Whether an event is useful for the first value of some dimension alone.
     pub(crate) fn is_for_first_values(&self, row: usize) -> bool {
         let other = |(source, attribution): &(usize, Attribution)| {
-            self.values[*source][row] != ABSENT
+            self.values[*source].get(row) != ABSENT
                 && match attribution {
                     Attribution::Last => true,
                     Attribution::Each => self.is_activity(row),
@@ -226,34 +257,42 @@ impl<'b> Rows<'b> {
                 }
         };
         !self.all
+            && self.steps[row] == 0
+            && self.outcomes[row] == 0
             && self.exclusions[row] == 0
             && !self.is_in_scope(row)
             && !self.is_reason(row)
             && !self.dimensions.iter().any(other)
     }
 
+    /// Whether a later row of the same root and instant may take one of these steps; what is in the next batch, or far behind,
+    /// may.
+    pub(crate) fn may_begin_at(&self, row: usize, steps: u64) -> bool {
+        let instant = |at: usize| (self.roots[at], self.times[at]);
+        let mut later = (row + 1..self.roots.len()).take(ROWS_AHEAD);
+        later
+            .find(|&at| instant(at) != instant(row) || self.steps[at] & steps != 0)
+            .is_none_or(|at| instant(at) == instant(row))
+    }
+
     /// Whether it breaks a strict funnel when it stands between two of its steps.
     pub(crate) fn is_in_scope(&self, row: usize) -> bool {
-        match self.scope.get(row) {
-            Some(in_scope) => *in_scope,
+        match &self.scope {
+            Some(in_scope) => in_scope.get(row),
             None => self.steps[row] != 0 || self.exclusions[row] != 0,
         }
     }
 
     /// Whether it says why a subject stopped.
     pub(crate) fn is_reason(&self, row: usize) -> bool {
-        self.reasons.get(row).is_some_and(|is_reason| *is_reason)
+        self.reasons
+            .as_ref()
+            .is_some_and(|is_reason| is_reason.get(row))
     }
 
     /// Whether some rule of the question can use it.
     pub(crate) fn is_useful(&self, row: usize) -> bool {
-        self.all
-            || self.steps[row] != 0
-            || self.exclusions[row] != 0
-            || self.outcomes[row] != 0
-            || self.is_in_scope(row)
-            || self.is_reason(row)
-            || self.has_value(row)
+        self.useful[row]
     }
 
     /// The company an event names, where subjects are listed.
@@ -274,39 +313,33 @@ impl<'b> Rows<'b> {
     }
 }
 
-/// Whether each event is live and human, where that is asked; empty where all are meant.
-fn population(plan: &Plan, batch: &RecordBatch) -> Result<Vec<bool>> {
-    let mut meant = Vec::new();
-    meant.extend(plan.population.live.then_some((Field::Environment, "live")));
-    meant.extend(plan.population.human.then_some((Field::Traffic, "human")));
-    let mut all: Vec<bool> = Vec::new();
-    for (field, word) in meant {
-        let check = default_population(&[word]);
-        // Absent counts like the default: `live` is filled in at intake, traffic may be unknown.
-        let counts = |cell: Cell<'_>| cell == Cell::None || check.holds(cell);
-        let verdicts = test(batch, &Source::Field(field), counts)?;
-        match all.is_empty() {
-            true => all = verdicts,
-            false => all
-                .iter_mut()
-                .zip(verdicts)
-                .for_each(|(all, verdict)| *all &= verdict),
-        }
-    }
-    Ok(all)
+/// Whether each event is live and whether it is human, where that is asked.
+fn population<'b>(plan: &Plan, batch: &'b RecordBatch) -> Result<Vec<ByRow<'b, bool>>> {
+    let live = plan.population.live.then_some((Field::Environment, "live"));
+    let human = plan.population.human.then_some((Field::Traffic, "human"));
+    let meant = live.into_iter().chain(human);
+    meant
+        .map(|(field, word)| {
+            let check = default_population(&[word]);
+            // Absent counts like the default: `live` is filled in at intake, traffic may be unknown.
+            let counts = |word: &str| check.holds(Cell::Text(word));
+            ByRow::of_words(column(batch, field.column())?, true, counts)
+        })
+        .collect()
 }
 
 /// Whether the name of each event is one of those meant.
-fn named(batch: &RecordBatch, is_meant: impl Fn(&str) -> bool) -> Result<Vec<bool>> {
+fn named<'b>(batch: &'b RecordBatch, is_meant: impl Fn(&str) -> bool) -> Result<ByRow<'b, bool>> {
     verdicts(batch, Field::Event.column(), is_meant)
 }
 
 /// Whether each row has a word of those meant.
-fn verdicts(batch: &RecordBatch, name: &str, is_meant: impl Fn(&str) -> bool) -> Result<Vec<bool>> {
-    test_column(column(batch, name)?, |cell| match cell {
-        Cell::Text(word) => is_meant(word),
-        _ => false,
-    })
+fn verdicts<'b>(
+    batch: &'b RecordBatch,
+    name: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<ByRow<'b, bool>> {
+    ByRow::of_words(column(batch, name)?, false, is_meant)
 }
 
 /// Whether an event is an error, a denial or an exit: what a dropped subject's reason is read from (semantics rule 20).

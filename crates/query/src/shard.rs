@@ -12,6 +12,7 @@ use linkfunnel_model::Subject as SubjectKind;
 
 use crate::columns::Interner;
 use crate::experiment::Experimenter;
+use crate::first_values::FirstValues;
 use crate::judge::{Hit, Judge, Labels, Subject};
 use crate::list::Listed;
 use crate::loose::{Loose, may_matter};
@@ -47,6 +48,7 @@ pub(crate) struct Shard {
     unresolved: Vec<i64>,
     roots_seen: usize,
     counted: Counts,
+    first_values: FirstValues,
     judge: Judge,
     experimenter: Experimenter,
     counts: Counts,
@@ -67,6 +69,7 @@ impl Shard {
     pub(crate) fn new(plan: Arc<Plan>, membership: Membership) -> Shard {
         Shard {
             judge: Judge::new(&plan),
+            first_values: FirstValues::new(&plan),
             experimenter: Experimenter::default(),
             plan,
             membership,
@@ -94,6 +97,12 @@ impl Shard {
     pub(crate) fn update(&mut self, batch: &RecordBatch) -> Result<()> {
         let (plan, membership) = (Arc::clone(&self.plan), self.membership.clone());
         let rows = Rows::read(&plan, &membership, batch, &mut self.interner)?;
+        let is_counted = |at_us: &&i64| **at_us >= plan.span.from_us;
+        self.counts.events_scanned += rows.times.iter().filter(is_counted).count() as u64;
+        // What no rule can use may still expose a unit, be shown, or lead to a journey.
+        let is_only_matched = plan.experiment.is_none()
+            && plan.wanted.is_none()
+            && !matches!(membership, Membership::Found(_));
         for row in 0..batch.num_rows() {
             if self.root.is_none_or(|root| root.key != rows.roots[row]) {
                 self.end_root()?;
@@ -104,12 +113,14 @@ impl Shard {
                 self.roots_seen += 1;
                 self.counted = self.counts;
             }
-            self.counts.events_scanned += u64::from(rows.times[row] >= plan.span.from_us);
             if self.is_put_off {
                 continue;
             }
-            if self.company.is_none() && rows.is_of_company(row) {
+            if plan.list.is_some() && self.company.is_none() && rows.is_of_company(row) {
                 self.company = rows.company(row).map(str::to_owned);
+            }
+            if is_only_matched && !rows.is_useful(row) {
+                continue;
             }
             let hit = self.take(&plan, &rows, row)?;
             if let Membership::Found(ways) = &membership
@@ -196,6 +207,11 @@ impl Shard {
         if !is_shown && !is_sighting && !rows.is_useful(row) {
             return Ok(None);
         }
+        let is_named = !matches!(self.membership, Membership::Found(_));
+        let named = rows.subject(row).filter(|_| is_named);
+        if self.first_values.can_do_without(rows, row, named) {
+            return Ok(None);
+        }
         // What is not counted belongs to the subject that it names, and finds no other.
         if !(is_counted || is_shown && rows.subject(row).is_some()) {
             self.counts.filtered_by_default += u64::from(matches);
@@ -219,7 +235,7 @@ impl Shard {
             }
             (Membership::Hoped, None) => {
                 self.values
-                    .extend(rows.values.iter().map(|codes| codes[row]));
+                    .extend(rows.values.iter().map(|codes| codes.get(row)));
                 self.loose.push(Loose {
                     at_us,
                     values,
@@ -229,7 +245,7 @@ impl Shard {
             }
         };
         self.values
-            .extend(rows.values.iter().map(|codes| codes[row]));
+            .extend(rows.values.iter().map(|codes| codes.get(row)));
         let numbers = index(self.numbers.len())?;
         self.numbers.extend(rows.numbers(row));
         let ids = match rows.ids(row).filter(|_| steps != 0) {
@@ -239,7 +255,7 @@ impl Shard {
             }
             None => u32::MAX,
         };
-        self.hits.push(Hit {
+        let hit = Hit {
             subject,
             at_us,
             seq: rows.seq(row),
@@ -254,7 +270,9 @@ impl Shard {
             values,
             numbers,
             ids,
-        });
+        };
+        self.first_values.see(&hit, &self.values);
+        self.hits.push(hit);
         index(self.hits.len() - 1).map(Some)
     }
 
@@ -296,6 +314,7 @@ impl Shard {
         self.members.clear();
         self.names.clear();
         self.loose.clear();
+        self.first_values.forget();
         Ok(())
     }
 

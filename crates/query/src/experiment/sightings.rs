@@ -58,7 +58,8 @@ impl Sightings {
         odd: &mut Odd,
     ) -> bool {
         let at_us = rows.times[row];
-        let Some((variant, evidence)) = evidence_of(plan, |source| rows.values[source][row]) else {
+        let Some((variant, evidence)) = evidence_of(plan, |source| rows.values[source].get(row))
+        else {
             return false;
         };
         if !(plan.start_us..plan.end_us).contains(&at_us) {
@@ -85,7 +86,10 @@ impl Sightings {
         if plan.starts_at_exposure() {
             return true;
         }
-        let values = plan.segments.iter().map(|source| rows.values[*source][row]);
+        let values = plan
+            .segments
+            .iter()
+            .map(|source| rows.values[*source].get(row));
         self.keep(values, |segments| Sighting {
             unit,
             at_us,

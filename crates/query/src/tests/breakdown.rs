@@ -1,7 +1,10 @@
 //! Semantics scenarios "Breakdown", filters, and the law that filtering by v is segment v.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
+use super::laws::{compiled, deal};
 use super::{World, label, line, short_with};
 
 fn by(dimensions: &[&str]) -> serde_json::Value {
@@ -36,6 +39,64 @@ async fn a_category_is_the_first_defined_value_inside_the_window() {
         [
             "banking: 1 = 0 + 1 + 0, reached 1 1 0",
             "(none): 1 = 0 + 1 + 0, reached 1 0 0"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_category_told_at_the_very_instant_of_the_entry_is_the_first() {
+    // rows of one instant lie in the order of their hashed ids
+    let lines: String = (0..8)
+        .map(|i| {
+            format!(
+                "5 j{i} opened seq=2 id=a{i} \n 5 j{i} step.viewed seq=1 id=b{i} category=banking
+                 6 j{i} chose category=accounting
+                 5 k{i} opened seq=2 id=c{i} category=accounting
+                 5 k{i} step.viewed seq=1 id=d{i} category=banking \n"
+            )
+        })
+        .collect();
+    let world = World::of(&lines).await;
+    assert_eq!(
+        world.groups(by(&["category"])).await,
+        ["banking: 16 = 0 + 16 + 0, reached 16 8 0"]
+    );
+    let (run, plan) = compiled(&world, &by(&["category"])).await;
+    let whole = deal(&world, &run, Arc::clone(&plan), 1, usize::MAX).await;
+    let row_by_row = deal(&world, &run, plan, 1, 1).await;
+    assert_eq!(row_by_row.groups, whole.groups);
+}
+
+#[tokio::test]
+async fn each_journey_and_each_entry_tells_its_own_first_category() {
+    let company = |lines: &str| lines.replace(" \n", " company_id=c \n");
+    let world = World::of(&company(
+        "0 j1 opened category=banking \n 1 j2 opened \n 2 j2 step.viewed category=accounting \n
+         3 j1 step.viewed category=commerce \n 1d+2 j2 step.viewed category=banking \n
+         3d j3 opened \n 4d j3 step.viewed category=banking \n 5d j4 opened \n 6d+1 j4 step.viewed category=banking \n
+         7d j5 chose category=banking \n 7d+1 j5 opened \n 7d+2 j5 step.viewed category=accounting \n",
+    ))
+    .await;
+    assert_eq!(
+        world.groups(by(&["category"])).await,
+        [
+            "accounting: 2 = 0 + 2 + 0, reached 2 0 0",
+            "banking: 2 = 0 + 2 + 0, reached 2 0 0",
+            "(none): 1 = 0 + 1 + 0, reached 1 0 0"
+        ]
+    );
+    let world = World::of(
+        "0 j1 opened category=banking \n 1 j1 chose \n 2 j1 linked
+         3 j1 opened \n 4 j1 step.viewed category=accounting",
+    )
+    .await;
+    let mut question = by(&["category"]);
+    question["funnel"] = short_with(json!({"entries": "all"}));
+    assert_eq!(
+        world.groups(question).await,
+        [
+            "accounting: 1 = 0 + 1 + 0, reached 1 0 0",
+            "banking: 1 = 1 + 0 + 0, reached 1 1 1"
         ]
     );
 }
