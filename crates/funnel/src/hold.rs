@@ -16,10 +16,10 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::entry::Chain;
-use crate::holdings::{Filtered, Holding, Holdings, NOTHING, agrees, holding, join};
+use crate::holdings::{Filtered, Holding, Holdings, MAX_SEARCHES, NOTHING, agrees, holding, join};
 use crate::rules::{ExclusionRule, MAX_HELD, OnExclude};
 use crate::speak::Sought;
-use crate::{Events, MAX_HOLDINGS, NO_VALUE, Row, Rules, Scratch, TooManyHoldings};
+use crate::{Events, NO_VALUE, Row, Rules, Scratch, TooManyHoldings};
 
 /// Finds the chain among the events in `range` that speaks under the held fields, and leaves it in the scratch.
 pub(crate) fn find_held(
@@ -116,7 +116,7 @@ impl Search<'_> {
 
     fn under(&mut self, supposed: Supposed) -> Result<(), TooManyHoldings> {
         self.searches += 1;
-        if self.searches > MAX_HOLDINGS {
+        if self.searches > MAX_SEARCHES {
             return Err(TooManyHoldings);
         }
         self.find(&supposed);
@@ -204,6 +204,15 @@ impl Search<'_> {
         })
     }
 
+    /// Whether some event that takes a level has the supposed value of a field.
+    fn tells(&self, supposed: &Supposed, field: usize, level: usize) -> bool {
+        let step = self.rules.required()[level];
+        self.range.clone().any(|row| {
+            self.events.rows[row].steps >> step & 1 == 1
+                && holding(self.rules, self.events, row)[field] == supposed.held[field]
+        })
+    }
+
     /// Searches again: the chain does not hold the field; or its event at one level has it, each in turn.
     fn suppose_more(&mut self, supposed: Supposed, field: usize) -> Result<(), TooManyHoldings> {
         if supposed.level[field].is_some() {
@@ -215,6 +224,9 @@ impl Search<'_> {
         without.held[field] = NO_VALUE;
         self.under(without)?;
         (0..levels).try_for_each(|level| {
+            if !self.tells(&supposed, field, level) {
+                return Ok(());
+            }
             let mut with = supposed;
             with.level[field] = Some(level);
             self.under(with)

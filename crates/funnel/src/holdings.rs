@@ -6,13 +6,19 @@ use crate::entry::Chain;
 use crate::rules::MAX_HELD;
 use crate::{Events, NO_VALUE, Row, Rules};
 
-/// Most holdings of one subject, and most searches under them: each goes over its events once.
+/// Most holdings of one subject.
 pub const MAX_HOLDINGS: usize = 4_096;
 
-/// The values of the fields held constant combine in more ways among one subject's events than [`MAX_HOLDINGS`].
+/// Most searches under them: each goes over its events once. Most holdings need one, or three where a chain leant on more
+/// than it holds.
+pub(crate) const MAX_SEARCHES: usize = 16 * MAX_HOLDINGS;
+
+/// The values of the fields held constant combine in too many ways among one subject's events: more than [`MAX_HOLDINGS`], or
+/// more searches are needed under them than sixteen for each of so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the values of the fields held constant combine in more than {MAX_HOLDINGS} ways among one subject's events"
+    "the values of the fields held constant combine in too many ways among one subject's events (the limit is \
+     {MAX_HOLDINGS} combinations)"
 )]
 pub struct TooManyHoldings;
 

@@ -7,7 +7,7 @@
 //! reach, the earliest completion and the earliest time at each step, all at once. Only inside an instant is there a choice:
 //! which event serves which step ([`crate::matching`]). Gaps, strict order and exclusions break this (a later entry may do
 //! better) and are matched by [`crate::constrained`]; free order by [`crate::unordered`]; `best` finds the one window that
-//! counts first ([`crate::best`]); held fields try each holding ([`crate::hold`]).
+//! counts first ([`crate::best`]); held fields search under each holding ([`crate::hold`]).
 //!
 //! Cost: linear in rows; a row that does not match the next step costs one test. Instants with several events that match
 //! cost a small matching.

@@ -139,7 +139,7 @@ fn any_item(list: &ListArray, row: usize, holds: impl Fn(Cell<'_>) -> bool) -> b
 /// Code of a value that is absent.
 pub(crate) const ABSENT: u32 = u32::MAX;
 
-/// Gives each distinct text a small number, in order of appearance.
+/// Gives each distinct text a small number.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     codes: HashMap<Arc<str>, u32, RandomState>,

@@ -53,7 +53,8 @@ impl FirstValues {
         (self.begun, self.said) = (None, None);
     }
 
-    /// Takes note of an event that is kept, of a subject that is known already.
+    /// Takes note of an event that is kept; rows of a root come in the order of time. Where subjects are not known yet they
+    /// are all one here, and what that one said is not asked.
     pub(crate) fn see(&mut self, hit: &Hit, values: &[u32]) {
         if self.sources.is_empty() {
             return;

@@ -28,14 +28,19 @@ pub(crate) fn may_matter(plan: &Plan, hits: &[Hit], loose: &[Loose], values: &[u
     let window_us = plan.rules.window_us();
     // an entry that begins outside the window may still win
     let anywhere = plan.rules.entries() == Entries::Best;
-    let begins = |hit: &Hit| hit.steps & plan.rules.begins() != 0;
+    let begins = |hit: &&Hit| hit.steps & plan.rules.begins() != 0;
+    // a journey of a cohort has one clock, that of its first entry
+    let clocks = match plan.rules.entries() {
+        Entries::Cohort => 1,
+        Entries::Best | Entries::All => usize::MAX,
+    };
     hits.chunk_by(|a, b| a.subject == b.subject).any(|journey| {
         loose.iter().any(|event| {
             let near = |hit: &&Hit| {
                 let since_us = event.at_us.saturating_sub(hit.at_us);
-                begins(hit) && (anywhere || (0..=window_us).contains(&since_us))
+                anywhere || (0..=window_us).contains(&since_us)
             };
-            let mut entries = journey.iter().filter(near);
+            let mut entries = journey.iter().filter(begins).take(clocks).filter(near);
             if event.for_first_values && !anywhere {
                 entries.any(|entry| tells_first(plan, journey, entry, event, values))
             } else {

@@ -153,3 +153,34 @@ fn more_values_held_than_the_limit_are_an_error_and_as_many_are_not() {
     assert_eq!(held(MAX_HOLDINGS), Ok(State::Open));
     assert_eq!(held(MAX_HOLDINGS + 1), Err(TooManyHoldings));
 }
+
+#[test]
+fn as_many_values_are_no_error_either_where_each_would_excuse_what_stands_in_the_way() {
+    let spec = Spec {
+        steps: vec![StepRule::required(); 2],
+        exclusions: vec![ExclusionRule {
+            after: 0,
+            before: 1,
+        }],
+        held: 1,
+        window_us: 10_000,
+        ..Spec::default()
+    };
+    let rules = Rules::new(spec).unwrap();
+    let excluded = Row {
+        exclusions: 1,
+        ..Row::at(1)
+    };
+    let mut rows = vec![Row::step(0, 0), excluded, Row::step(2, 1)];
+    rows.extend((3..).take(MAX_HOLDINGS).map(|at_us| Row::step(at_us, 0)));
+    let nobody = linkfunnel_funnel::NO_VALUE;
+    let mut codes = vec![nobody, u32::MAX - 1, nobody];
+    codes.extend((0..).take(MAX_HOLDINGS));
+    let events = linkfunnel_funnel::Events {
+        rows: &rows,
+        held: &codes,
+    };
+    let mut scratch = Scratch::default();
+    let entry = speak(&rules, events, &SPAN, &mut scratch).unwrap().unwrap();
+    assert_eq!((entry.furthest, entry.clock.us), (0, 0));
+}
