@@ -285,17 +285,14 @@ fn discards(rules: &Rules, chain: &Chain, row: &Row) -> Option<usize> {
 
 /// Whether an event that agrees with a chain stands in its way.
 fn blocks(rules: &Rules, chain: &Chain, row: &Row) -> bool {
-    let mut levels = rules.blocks(row);
-    while levels != 0 {
-        let level = levels.trailing_zeros() as usize;
-        let (before, step) = (rules.required()[level - 1], rules.required()[level]);
-        if chain.has(step) && chain.times_us[before] < row.at_us && row.at_us < chain.times_us[step]
-        {
-            return true;
-        }
-        levels &= levels - 1;
-    }
-    false
+    let levels = rules.blocks(row);
+    let mut pairs = rules.required().windows(2).enumerate();
+    pairs.any(|(before, pair)| {
+        levels >> (before + 1) & 1 == 1
+            && chain.has(pair[1])
+            && chain.times_us[pair[0]] < row.at_us
+            && row.at_us < chain.times_us[pair[1]]
+    })
 }
 
 /// Which of two chains speaks (rule 14): less is better. The furthest, then the earliest completion, then the earliest entry,
